@@ -1,0 +1,41 @@
+"""What can be wrong with something that crosses a process boundary; cut by what the reader does next."""
+
+
+class ContractError(ValueError):
+    """Something does not keep the contract: refuse it, count it, go on with the next."""
+
+
+class TopicError(ContractError):
+    """Not a topic of ours: count it; the sender's configuration is wrong."""
+
+
+class OversizeError(ContractError):
+    """Bigger than the contract allows, packed or unpacked: dead-letter it unread."""
+
+
+class SignatureError(ContractError):
+    """Not signed by the key it must be signed by: dead-letter it; it may move no state."""
+
+
+class VersionError(ContractError):
+    """Written by a newer or unknown program: dead-letter it; `redrive` may read it after an update."""
+
+
+class EnvelopeError(ContractError):
+    """Signed, but not a message of its kind: dead-letter it and tell the device's technician."""
+
+
+class MetricError(ContractError):
+    """A name or value outside the allow-list or its range: dead-letter the record."""
+
+
+class LayoutError(ContractError):
+    """Counters that do not fit the assay layout they name: dead-letter the release."""
+
+
+class QueryError(ContractError):
+    """A question no store can answer: the caller's code or input is wrong; tell the person who asked."""
+
+
+class ClockError(ContractError):
+    """A clock file or time setting that makes no sense: stop the start and say what to mend."""
