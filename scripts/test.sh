@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs pytest on the given paths. A path without tests (pytest's exit 5) is an error: it is a misspelt path or a lost folder.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+status=0
+.venv/bin/python -m pytest "$@" || status=$?
+if [ "$status" = 5 ]; then
+  echo "test: no test was found in: $*" >&2
+fi
+exit "$status"
