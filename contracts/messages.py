@@ -164,17 +164,17 @@ class GatewayState(_Versioned, frozen=True, forbid_unknown_fields=True, kw_only=
 Down = Ack | Desired | Command | Rebirth
 
 _BATCHES: Final[dict[str, type[Batch]]] = {"event": EventBatch, "health": ReadingBatch, "bulk": ReadingBatch}
-_DOCUMENTS: Final[dict[str, type[Document]]] = {
+DOCUMENTS_BY_KIND: Final[dict[str, type[Document]]] = {
     "state": State,
     "birth": Birth,
     "reported": Reported,
     "cmdresp": CommandAnswer,
 }
-_DOWNS: Final[dict[str, type[Down]]] = {"ack": Ack, "desired": Desired, "cmd": Command, "rebirth": Rebirth}
+DOWNS_BY_KIND: Final[dict[str, type[Down]]] = {"ack": Ack, "desired": Desired, "cmd": Command, "rebirth": Rebirth}
 
 _BATCH_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _BATCHES.items()}
-_DOCUMENT_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _DOCUMENTS.items()}
-_DOWN_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _DOWNS.items()}
+_DOCUMENT_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in DOCUMENTS_BY_KIND.items()}
+_DOWN_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in DOWNS_BY_KIND.items()}
 _HEADER = msgspec.json.Decoder(_Versioned)
 _GATEWAY = msgspec.json.Decoder(GatewayState)
 _M = TypeVar("_M", bound=_Versioned)
