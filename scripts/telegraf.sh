@@ -24,6 +24,7 @@ if [ ! -x "$cache/telegraf" ]; then
   echo "telegraf: building $VERSION into $cache" >&2
   GOBIN="$cache/part" nice go install -tags "$TAGS" -ldflags '-s -w' "github.com/influxdata/telegraf/cmd/telegraf@v$VERSION" >&2
   mv "$cache/part/telegraf" "$cache/telegraf"
+  rmdir "$cache/part"
   echo "telegraf: built in $((SECONDS - started)) s" >&2
 fi
 echo "$cache/telegraf"
