@@ -1,0 +1,37 @@
+"""Who may do what: one table, read by every route and by the pages that show or hide a button. Pure.
+
+Nobody reads a sealed result or an exact count with any role: none exists (DESIGN §6, §7). Only an officer handles
+alerts about people's health; a technician handles those about a device. An auditor reads and changes nothing.
+"""
+
+from enum import StrEnum
+from typing import Final, Literal, get_args
+
+Role = Literal["officer", "technician", "admin", "auditor"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+
+class Permission(StrEnum):
+    """What a route may ask for."""
+
+    READ = "read"  # pages, series, alerts, devices
+    HANDLE_ANY_ALERT = "handle_any_alert"
+    HANDLE_DEVICE_ALERT = "handle_device_alert"
+    MANAGE_DEVICES = "manage_devices"  # enrolment tokens, withdrawing a certificate
+    MANAGE_ACCOUNTS = "manage_accounts"
+    READ_AUDIT = "read_audit"
+
+
+_P = Permission
+
+GRANTS: Final[dict[Role, frozenset[Permission]]] = {
+    "officer": frozenset({_P.READ, _P.HANDLE_ANY_ALERT, _P.HANDLE_DEVICE_ALERT}),
+    "technician": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES}),
+    "admin": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES, _P.MANAGE_ACCOUNTS, _P.READ_AUDIT}),
+    "auditor": frozenset({_P.READ, _P.READ_AUDIT}),
+}
+
+
+def may(role: Role, permission: Permission) -> bool:
+    """Tell whether the table grants it."""
+    return permission in GRANTS[role]
