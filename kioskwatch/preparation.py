@@ -1,0 +1,181 @@
+"""From options to a district that can start: its folder, broker, file, certificates and settings are in place after it.
+
+Everything that may be refused is refused here, one sentence each, before any process runs.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import tomli_w
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from backend.devices.authority import (
+    certificate_facts,
+    ensure_authority,
+    ensure_deployment_key,
+    issue_gateway,
+    issue_server,
+)
+from backend.devices.district_file import DistrictFile, parse_district
+from backend.errors import DistrictFileError
+from backend.errors import OperatorError as BackendOperatorError
+from kioskwatch import plan
+from kioskwatch.administration import ensure_token
+from kioskwatch.broker import Broker, ClientFiles, choose, find_mosquitto
+from kioskwatch.checks import PortNeed, check_certificate, check_disk, check_port, folder_error
+from kioskwatch.errors import CertificateError, OptionError, StateFolderError
+from kioskwatch.folder import StateFolder
+from kioskwatch.mosquitto import PROBE_NAME, TlsFiles
+from kioskwatch.options import UpOptions, is_any, is_loopback
+from kioskwatch.progress import Progress
+
+GIB: Final = 1024**3
+
+
+def prepare(options: UpOptions, *, now: datetime, progress: Progress) -> plan.District:
+    """Check everything and write what processes need but their settings; return the district. OperatorError else."""
+    folder = StateFolder(options.state)
+    _refuse_mixing(folder, real=options.real)
+    free = check_disk(folder.root)
+    broker = _broker(options)
+    _check_ports(options, broker)
+    if options.tls_cert is not None and options.tls_key is not None:
+        check_certificate(options.tls_cert, options.tls_key, now=now)
+    progress.step("checks", f"ports free, {free // GIB} GiB of disk free")
+    path = _district_path(options, folder)
+    file = read_district(path)
+    progress.step("district", f"{file.district.name}: {len(file.zone)} zones, {len(file.device)} devices ({path})")
+    fingerprint = _certificates(folder, options, now)
+    progress.step("certificates", f"of the development CA in {folder.ca}")
+    try:
+        for part in (folder.state, folder.series, folder.logs, folder.devices, folder.links):
+            part.mkdir(mode=0o700, exist_ok=True)
+        ensure_token(folder.admin_token)
+        if options.real:
+            folder.real.touch()
+    except OSError as exc:
+        raise folder_error(folder.root, exc) from exc
+    own = (folder.ca / "server.pem", folder.ca / "server.key") if options.https else (None, None)
+    return plan.District(
+        folder=folder,
+        options=options,
+        broker=broker,
+        district_path=path,
+        file=file,
+        speed=1,
+        tls_cert=options.tls_cert or own[0],
+        tls_key=options.tls_key or own[1],
+        ca_fingerprint=fingerprint,
+    )
+
+
+def write_settings(district: plan.District, ports: Mapping[str, int]) -> None:
+    """Write the settings files of every process but the cabinets."""
+    folder = district.folder
+    write_toml(folder.backend_settings, plan.backend_settings(district))
+    write_toml(folder.gateway_settings, plan.gateway_settings(district))
+    if district.simulated_devices:
+        write_toml(folder.simulators_settings, plan.simulators_settings(district, ports))
+
+
+def write_toml(path: Path, settings: plan.Settings) -> None:
+    """Replace a settings file, readable by its owner alone; it may hold a token."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(tomli_w.dumps(settings).encode())
+    fresh.replace(path)
+
+
+def broker_files(folder: StateFolder) -> TlsFiles:
+    """Return what Mosquitto shows and checks."""
+    return TlsFiles(folder.ca / "ca.pem", folder.ca / "crl.pem", folder.ca / "server.pem", folder.ca / "server.key")
+
+
+def probe_files(folder: StateFolder) -> ClientFiles:
+    """Return the certificate that only asks whether the broker answers."""
+    return ClientFiles(folder.ca / "ca.pem", folder.ca / "probe.pem", folder.ca / "probe.key")
+
+
+def read_district(path: Path) -> DistrictFile:
+    """Read district.toml; OptionError with line and key."""
+    try:
+        return parse_district(path.read_text())
+    except DistrictFileError as exc:
+        raise OptionError(f"{path}: {exc}") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise OptionError(f"{path} cannot be read: {exc}") from exc
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many free ports of loopback, for instruments that only this machine talks to."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def local_host(options: UpOptions) -> str:
+    """Return how a process on this machine reaches what listens on --listen."""
+    return "127.0.0.1" if is_any(options.listen) or is_loopback(options.listen) else options.listen
+
+
+def _refuse_mixing(folder: StateFolder, *, real: bool) -> None:
+    if real and folder.time.exists():
+        raise StateFolderError(f"{folder.root} holds a simulated district: choose another folder with --state")
+    if not real and folder.real.exists():
+        raise StateFolderError(
+            f"{folder.root} holds real data, closed to simulators: choose another folder with --state"
+        )
+
+
+def _broker(options: UpOptions) -> Broker:
+    program = find_mosquitto(os.environ.get("PATH", ""))
+    return choose(
+        options.broker, host=local_host(options), port=options.broker_port, real=options.real, program=program
+    )
+
+
+def _check_ports(options: UpOptions, broker: Broker) -> None:
+    check_port(PortNeed(options.listen, options.port, "--port"))
+    if broker.kind == "mosquitto":
+        check_port(PortNeed(options.listen, options.broker_port, "--broker-port"))
+    elif broker.kind == "iotcore":
+        check_port(PortNeed(broker.host, options.broker_port, "--broker-port"))
+
+
+def _district_path(options: UpOptions, folder: StateFolder) -> Path:
+    if options.district is not None:
+        return options.district
+    if not options.real:
+        return plan.DEMO_DISTRICT
+    try:
+        if not folder.district.exists():
+            shutil.copyfile(plan.STARTER_DISTRICT, folder.district)
+    except OSError as exc:
+        raise folder_error(folder.root, exc) from exc
+    return folder.district
+
+
+def _certificates(folder: StateFolder, options: UpOptions, now: datetime) -> str:
+    """Make or renew every certificate of this machine's processes; return the CA's fingerprint."""
+    names = [options.public_name]
+    if not is_any(options.listen):
+        names.append(options.listen)
+    try:
+        authority = ensure_authority(folder.ca, now)
+        issue_server(folder.ca, names, now)
+        issue_gateway(folder.ca, now)
+        authority.issue_own("probe", [PROBE_NAME], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+        ensure_deployment_key(folder.ca)
+        return certificate_facts(authority.pem).fingerprint
+    except BackendOperatorError as exc:
+        raise CertificateError(str(exc)) from exc
+    except OSError as exc:
+        raise folder_error(folder.root, exc) from exc
