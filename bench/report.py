@@ -37,7 +37,7 @@ def page(machine: Machine, figures: Sequence[Figure], *, command: str, commit: s
         "# Benchmarks",
         "",
         f"Written by `{command}` at commit {commit} on {day}. The bars are ratios or limits of the design;",
-        "absolute figures belong to the machine and the moment: two calibration figures of the same run stand beside them.",
+        "absolute figures belong to the machine and the moment, and two calibration figures of the same run say so.",
         "",
         f"Machine: {machine.name}. Calibration: {machine.verifies_per_s:,.0f} Ed25519 verifications/s on one core, "
         f"fsync {machine.fsync_ms:.2f} ms (median).",
