@@ -1,0 +1,144 @@
+"""A district to measure: its files, its registry with enrolled senders, and the settings of its gateway.
+
+Everything is made by the program's own commands and API, so what is measured is what an operator runs.
+"""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import tomli_w
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from backend.devices.authority import ensure_authority, ensure_deployment_key
+from bench.load import DISTRICT, KIND, ZONES, Device, devices
+from kioskwatch.administration import Administration, ensure_token
+from tests.support.influxd import InfluxOrg
+from tests.support.process import Program, free_port
+
+GATEWAY_ID = "main"
+GATEWAY_CLIENT = "_gw-main"
+ROOM = "air-bench"  # one air monitor, for what an agent of its own is measured with
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A folder with certificates, a registry and the senders' keys."""
+
+    folder: Path
+    keys: dict[str, Ed25519PrivateKey] = field(repr=False)
+
+    def backend(self, *, series: str = "", port: int = 0) -> tuple[Program, str]:
+        """The backend of this district and its address; not started."""
+        port = port or free_port()
+        address = f"127.0.0.1:{port}"
+        settings = {
+            "state": f"sqlite:{self.folder / 'state'}",
+            "series": series or f"sqlite:{self.folder / 'series'}",
+            "listen": address,
+            "ca_dir": str(self.folder / "ca"),
+            "district": str(self.folder / "district.toml"),
+            "simulated": False,
+            "admin_token_file": str(self.folder / "admin.token"),
+            "broker_public": {"host": "127.0.0.1", "port": 0, "tls": False},
+        }
+        path = _write(self.folder / "backend.toml", settings)
+        return own_program(["backend", "serve", "--settings", str(path)], log=path.with_suffix(".log")), address
+
+    def gateway(self, folder: Path, *, mqtt_port: int, org: InfluxOrg | None) -> Program:
+        """An ingest with an empty journal in `folder`, on this registry; `org` None stores the series in SQLite."""
+        state = folder / "state"
+        state.mkdir(parents=True)
+        for file in (self.folder / "state").glob("backend.db*"):
+            shutil.copy(file, state)
+        settings: dict[str, object] = {
+            "state": f"sqlite:{state}",
+            "series": f"sqlite:{folder / 'series'}",
+            "gateway_id": GATEWAY_ID,
+            "deployment_key": str(self.folder / "ca/deployment.key"),
+            "broker": {"host": "127.0.0.1", "port": mqtt_port},
+        }
+        if org is not None:
+            tokens = folder / "tokens"
+            tokens.mkdir(mode=0o700)
+            for bucket, token in org.tokens.items():
+                (tokens / bucket).write_text(token)
+            settings |= {"series": f"influx:{org.url}", "series_org": org.name, "series_token_dir": str(tokens)}
+        path = _write(folder / "gateway.toml", settings)
+        return own_program(["gateway", "ingest", "--settings", str(path)], log=folder / "ingest.log")
+
+
+def own_program(words: list[str], *, log: Path) -> Program:
+    """One of our processes; it is ready when it says so."""
+
+    def ready() -> bool:
+        return log.exists() and "ready" in log.read_text(errors="replace").splitlines()
+
+    return Program([sys.executable, "-m", "kioskwatch", *words], log=log, ready=ready, ready_timeout_s=60)
+
+
+def make_site(folder: Path) -> Site:
+    """Make the district's files, start its backend once, and enrol every sender as a device enrols."""
+    now = datetime.now(UTC)  # noqa: TID251 - certificates live in the machine's own time
+    (folder / "ca").mkdir(parents=True)
+    (folder / "state").mkdir()
+    (folder / "series").mkdir()
+    ensure_authority(folder / "ca", now)
+    ensure_deployment_key(folder / "ca")
+    ensure_token(folder / "admin.token")
+    _write(folder / "district.toml", _district())
+    site = Site(folder, {device.id: Ed25519PrivateKey.generate() for device in devices()})
+    backend, address = site.backend()
+    backend.start()
+    try:
+        host, port = address.split(":")
+        administration = Administration(host, int(port), folder / "admin.token", None)
+        for device in devices():
+            _enrol(f"http://{address}", device, administration.device_token(device.id), site.keys[device.id])
+    finally:
+        backend.stop()
+    return site
+
+
+def commit() -> str:
+    """The commit that is measured, with a `+` when files differ from it."""
+    command = ["git", "describe", "--always", "--dirty=+"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _enrol(url: str, device: Device, token: str, key: Ed25519PrivateKey) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device.id)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, None)
+    body = {"token": token, "csr": request.public_bytes(Encoding.PEM).decode()}
+    httpx.post(f"{url}/api/v1/enrol", json=body, timeout=30, trust_env=False).raise_for_status()
+
+
+def _district() -> dict[str, object]:
+    return {
+        "district": {"id": DISTRICT, "name": "Bench", "utc_offset": "+00:00", "window_s": 86_400},
+        "assay": [{"code": "SARSCOV2", "targets": ["sars-cov-2"]}],
+        "zone": [{"id": zone, "name": zone} for zone in ZONES],
+        "site": [
+            *({"id": f"site-{zone}", "zone": zone, "kind": "kiosk", "name": zone} for zone in ZONES),
+            {"id": "hall", "zone": ZONES[0], "kind": "venue", "name": "Hall"},
+        ],
+        "device": [
+            *({"id": device.id, "site": device.site, "kind": KIND} for device in devices()),
+            {"id": ROOM, "site": "hall", "kind": "air_monitor"},
+        ],
+        "limit": [
+            {"rule": "co2", "metric": "co2_ppm", "above": 1500, "clear": 1200, "hold_s": 60, "site_kinds": ["venue"]}
+        ],
+    }
+
+
+def _write(path: Path, settings: dict[str, object]) -> Path:
+    path.write_bytes(tomli_w.dumps(settings).encode())
+    return path
