@@ -49,6 +49,10 @@ class StoreFullError(StoreError):
     """No room left (disk, or a class that may not be thinned): hold the instrument back, try again later."""
 
 
+class StoreCorruptError(StoreError):
+    """The file is damaged: put it aside (or, if it holds counters, destroy it) and begin a new one."""
+
+
 class StoreLockedError(StoreError):
     """Another agent works in this folder: exit with code 2, for two writers would double everything."""
 

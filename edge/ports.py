@@ -1,0 +1,288 @@
+"""What the agent's loop needs of the world; real ones in adapters and instruments, simulated ones in tests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edge.core.layouts import LayoutBook
+from edge.core.outcome import Call, Controls, RunReport
+from edge.core.ranges import Range
+from edge.core.visit import VisitRules
+
+# --- a line to an instrument ----------------------------------------------------------------------------
+
+
+class Link(Protocol):
+    """A line of bytes that never blocks. Every method raises LinkError when the line or its other end is gone."""
+
+    def open(self) -> None:
+        """Begin to open it; it is usable once `established`."""
+
+    def established(self) -> bool:
+        """Whether it can be used now."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 while there is none."""
+
+    def wants_write(self) -> bool:
+        """Whether the descriptor should be waited on for writing too."""
+
+    def receive(self) -> bytes:
+        """Return what has come, perhaps nothing."""
+
+    def send(self, data: bytes) -> None:
+        """Write, or keep what the line does not take yet."""
+
+    def flush(self) -> None:
+        """Write what was kept."""
+
+    def close(self) -> None:
+        """Close it; never raises."""
+
+
+# --- what a driver tells the loop -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The instrument answers."""
+
+    model: str
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The instrument does not answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A sensor's values, by the names of the contract's table."""
+
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWanted:
+    """A cartridge is in a module: answer with `order`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSettled:
+    """What became of an order: the analyser has it, certainly does not, or one cannot know."""
+
+    sample: str
+    delivered: Literal["yes", "no", "perhaps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Runs that the analyser reports; it waits for `kept` or `not_kept`."""
+
+    reports: tuple[RunReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something from the wire was passed over; `reason` is one of few words."""
+
+    reason: str
+
+
+Happening = Found | Lost | Sampled | OrderWanted | OrderSettled | Reported | Ignored
+
+
+class Driver(Protocol):
+    """One instrument, driven without ever blocking. `now_s` is monotonic."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 while there is none."""
+
+    def wants_write(self) -> bool:
+        """Whether to wait for writing too."""
+
+    def deadline_s(self) -> float:
+        """When `step` is wanted at the latest."""
+
+    def step(self, now_s: float) -> list[Happening]:
+        """Read, write and let time pass."""
+
+    def close(self) -> None:
+        """Let the line go."""
+
+
+class Sensor(Driver, Protocol):
+    """An instrument that is asked for values."""
+
+    def sample(self, now_s: float) -> None:
+        """Ask for one sample; one `Sampled` or `Ignored` follows."""
+
+
+class Analyser(Driver, Protocol):
+    """An instrument that runs tests."""
+
+    def order(self, sample: str | None, stamp_ns: int, now_s: float) -> list[Happening]:
+        """Answer `OrderWanted` with one order, or with none."""
+
+    def kept(self, now_s: float) -> list[Happening]:
+        """Answer `Reported`: it is durable."""
+
+    def not_kept(self, now_s: float) -> list[Happening]:
+        """Answer `Reported`: it could not be kept now; the analyser offers it again."""
+
+
+# --- stores -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to keep. `start` is the window start (s) or tick of a frame, None for JSON records."""
+
+    stream: str
+    body: bytes
+    start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as kept."""
+
+    seq: int
+    start: int | None
+    committed_ns: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Thinned:
+    """A stream's oldest records were given up to make room."""
+
+    stream: str
+    first: int
+    last: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What one commit put in: (stream, seq) each, and what it had to give up."""
+
+    records: tuple[tuple[str, int], ...]
+    thinned: tuple[Thinned, ...]
+
+
+class Outbox(Protocol):
+    """The durable queue. Every method raises StoreError; StoreFullError when nothing was written for want of room."""
+
+    @property
+    def ob(self) -> int:
+        """The id made with this file."""
+
+    @property
+    def boot(self) -> int:
+        """How often it was opened."""
+
+    @property
+    def thinned_records(self) -> int:
+        """How many records were given up in this file's life."""
+
+    def append(self, records: Sequence[NewRecord], now_ns: int) -> Appended:
+        """Make records durable in one commit; a frame that is not later than the newest of its stream is left out."""
+
+    def rows(self, stream: str, first: int, n: int) -> list[Row]:
+        """Return up to n rows from a seq on."""
+
+    def delete(self, stream: str, ranges: Sequence[Range]) -> None:
+        """Delete acknowledged records."""
+
+    def held(self) -> Mapping[str, list[Range]]:
+        """Return what every stream holds."""
+
+    def next_seq(self) -> Mapping[str, int]:
+        """Return every stream's next seq."""
+
+    def fill_pct(self) -> float:
+        """Return how full the fullest stream is."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class VisitStore(Protocol):
+    """Visits, counters and controls: each method is one durable transaction or none. Raises StoreError."""
+
+    @property
+    def controls(self) -> Controls:
+        """The newest control results."""
+
+    @property
+    def open_windows(self) -> tuple[int, int]:
+        """Starts of the two open windows, ns."""
+
+    def use_layouts(self, layouts: LayoutBook) -> None:
+        """Take a new list of layouts: it holds for windows that are drawn from now on."""
+
+    def start(self, now_ns: int, rules: VisitRules, sample: str, assay: str) -> None:
+        """Reserve place and module for a run; VisitError when there is none."""
+
+    def withdraw(self, sample: str, now_ns: int) -> None:
+        """Forget a run that certainly never began; unknown ids are ignored."""
+
+    def finish(self, sample: str | None, calls: Mapping[str, Call], now_ns: int) -> bool:
+        """Count a run's calls in the window of its ready tick; False when no such run is awaited."""
+
+    def expire(self, now_ns: int) -> int:
+        """Count runs without an answer by T_max as invalid; return how many there were."""
+
+    def tick(self, now_ns: int) -> None:
+        """Rewrite every row, and free those whose ready tick is over."""
+
+    def set_controls(self, controls: Controls) -> None:
+        """Keep the result of a control."""
+
+    def close_window(self, now_ns: int) -> bool:
+        """Close the older window if it is over: its release stands ready afterwards. False when it still runs."""
+
+    def ready_release(self) -> tuple[int, bytes] | None:
+        """Return the newest closed window, start in ns and body of its release; None before the first."""
+
+    def next_deadline_ns(self) -> int | None:
+        """When the next run becomes overdue."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+# --- the broker, the clock, waiting -------------------------------------------------------------------------
+
+
+class Uplink(Protocol):
+    """The part of an MQTT session that the agent uses; see mqttlink.session."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted the connection."""
+
+    def start(self) -> None:
+        """Begin connecting."""
+
+    def stop(self, *, timeout_s: float) -> None:
+        """Send what was taken, say goodbye and end."""
+
+
+class Waiter(Protocol):
+    """Sleeps until something can be read, written or heard."""
+
+    def wait(self, reading: Iterable[int], writing: Iterable[int], timeout_s: float) -> None:
+        """Sleep until a descriptor is ready, `wake` was called or the time is over."""
+
+    def wake(self) -> None:
+        """End the sleep, from any thread."""
+
+
+class ClockQuality(Protocol):
+    """How far the district time of this machine may be trusted."""
+
+    def now(self) -> int:
+        """Return the `tq` of this moment."""
