@@ -5,6 +5,7 @@ must do something (one sentence on stderr), 1 a crash, 130 interrupted.
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Final
 from kioskwatch.errors import OPERATOR_MUST_ACT
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
+READER_LEFT: Final = 141  # 128 + SIGPIPE
 
 _OWN_PACKAGES: Final = ("kioskwatch", "edge", "gateway", "backend", "firmware_sim", "dashboards")
 
@@ -82,6 +84,9 @@ def _run(command: Command, argv: list[str]) -> int:
         code: int = run([*command.prefix, *argv])
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # `kioskwatch doctor | head`: nobody reads on, and the flush at exit shall not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
     return code
 
 

@@ -97,6 +97,13 @@ def start_ns(text: str, *, utc_offset_s: int, now: datetime) -> int:
     return to_ns(start)
 
 
+def port(text: str) -> int:
+    """Return a port for argparse; ArgumentTypeError otherwise."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"a port is 1 to {MAX_PORT}, not {text!r}")
+    return int(text)
+
+
 def is_loopback(address: str) -> bool:
     """Tell whether only this machine can reach an address."""
     return ipaddress.ip_address(address).is_loopback
@@ -111,8 +118,8 @@ def _parser() -> Parser:
     parser = Parser(prog="kioskwatch up", description="Start a district and supervise it until Ctrl-C.")
     add = parser.add_argument
     add("--state", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="where everything is kept (./var)")
-    add("--port", type=_port, default=DEFAULT_PORT, help=f"of the console ({DEFAULT_PORT})")
-    add("--broker-port", type=_port, default=DEFAULT_BROKER_PORT, help=f"of the broker ({DEFAULT_BROKER_PORT})")
+    add("--port", type=port, default=DEFAULT_PORT, help=f"of the console ({DEFAULT_PORT})")
+    add("--broker-port", type=port, default=DEFAULT_BROKER_PORT, help=f"of the broker ({DEFAULT_BROKER_PORT})")
     add("--broker", default="auto", help="auto, mosquitto, iotcore or a URL such as mqtts://host:8883")
     add("--listen", default="127.0.0.1", metavar="ADDRESS", help="address to serve on; HTTPS unless it is loopback")
     add("--public-name", metavar="NAME", help="what browsers and devices call this machine (the --listen address)")
@@ -124,12 +131,6 @@ def _parser() -> Parser:
     add("--start", metavar="TIME", help="first instant of a new simulated district (2021-12-12T00:00-05:00)")
     add("--scenario", choices=SCENARIOS, help="what the simulated visitors do (replay)")
     return parser
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_PORT:
-        raise argparse.ArgumentTypeError(f"a port is 1 to {MAX_PORT}, not {text!r}")
-    return int(text)
 
 
 def _speed(text: str) -> int:

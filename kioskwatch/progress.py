@@ -1,5 +1,6 @@
 """What the operator sees: one line a step with its time, then where to go. Implements the supervisor's Reporter."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Final, TextIO
@@ -67,4 +68,5 @@ class Progress:
         return password
 
     def _print(self, line: str) -> None:
-        print(line, file=self._out, flush=True)
+        with contextlib.suppress(OSError):  # a terminal that went away stops nothing
+            print(line, file=self._out, flush=True)

@@ -6,10 +6,13 @@ write the cabinets, and pass a new revocation list on. One thread; nothing here 
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
+from backend.devices.authority import certificate_facts
+from backend.errors import AuthorityError
 from contracts.windows import NS, to_datetime, to_ns
 from kioskwatch import broker as brokers
 from kioskwatch import machine, plan, preparation
@@ -170,7 +173,7 @@ class DistrictRun:
             for device in district.simulated_devices:
                 path = district.folder.cabinet(device.id)
                 path.parent.mkdir(mode=0o700, exist_ok=True)
-                enrolled = (path.parent / "device.pem").exists()
+                enrolled = is_enrolled(path.parent / "device.pem", machine.real_now())
                 token = None if enrolled else administration.device_token(device.id)
                 preparation.write_toml(path, plan.cabinet_settings(district, device, self._ports, token))
         except OSError as exc:
@@ -204,6 +207,21 @@ class DistrictRun:
 def history_wanted(district: plan.District) -> bool:
     """Tell whether the demonstration's public history is still to be imported."""
     return district.district_path == plan.DEMO_DISTRICT and not district.folder.history_imported.exists()
+
+
+def is_enrolled(certificate: Path, now: datetime) -> bool:
+    """Tell whether a simulated cabinet has its certificate; one that ran out while it was off is removed."""
+    try:
+        facts = certificate_facts(certificate.read_bytes())
+    except FileNotFoundError:
+        return False
+    except AuthorityError:
+        certificate.unlink()
+        return False
+    if facts.not_after > now:
+        return True
+    certificate.unlink()
+    return False
 
 
 def reaches_today(timekeeper: Timekeeper, now: datetime) -> bool:
