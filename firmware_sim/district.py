@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from firmware_sim.clock import DistrictClock
 from firmware_sim.config import AnalyserConfig, DistrictConfig, SensorConfig
@@ -15,7 +16,7 @@ from firmware_sim.instruments.scd30.registers import Sensor
 from firmware_sim.instruments.scd30.room import ROOMS, Room
 from firmware_sim.instruments.scd30.sensor import SensorLine
 from firmware_sim.scenarios.calendar import day_start_ns
-from firmware_sim.scenarios.programme import Programme, programme
+from firmware_sim.scenarios.programme import QUIET, Programme, programme
 from firmware_sim.scenarios.visitors import Kiosk, arrivals
 from firmware_sim.transport import PtyPort, TcpPort
 
@@ -54,7 +55,7 @@ class District:
             else:
                 opened("scd30", config.device, await self._open_sensor(config))
         if self._programme is not None:
-            self._announcer = asyncio.create_task(self._announce(self._programme))
+            self._announce(self._programme)
 
     async def stop(self) -> None:
         """Close all links and forget what runs."""
@@ -126,17 +127,21 @@ class District:
             patient_fields=config.patient_fields,
         )
 
-    async def _announce(self, plays: Programme) -> None:
+    def _announce(self, plays: Programme) -> None:
         """Say which scenario plays, and say so again when its data end and `quiet` goes on."""
-        zones = sorted({c.zone for c in self._config.instruments if isinstance(c, AnalyserConfig)})
-        ends = [end for end in map(plays.end, zones) if end is not None]
-        last = max(ends, default=None)
-        if last is None or day_start_ns(last, self._config.utc_offset_s) > self._clock.now_ns():
-            self._say(plays.name, plays.name, None if last is None else last.isoformat())
+        zones = {c.zone for c in self._config.instruments if isinstance(c, AnalyserConfig)}
+        last = max((end for end in map(plays.end, zones) if end is not None), default=None)
         if last is None:
+            self._say(plays.name, plays.name, None)
             return
-        await self._clock.sleep_until(day_start_ns(last, self._config.utc_offset_s))
-        self._say(plays.name, "quiet", None)
+        end_ns = day_start_ns(last, self._config.utc_offset_s) if last > date.min else 0
+        if end_ns > self._clock.now_ns():
+            self._say(plays.name, plays.name, last.isoformat())
+        self._announcer = asyncio.create_task(self._go_quiet(plays, end_ns))
+
+    async def _go_quiet(self, plays: Programme, end_ns: int) -> None:
+        await self._clock.sleep_until(end_ns)
+        self._say(plays.name, QUIET, None)
 
     def _say(self, scenario: str, playing: str, until: str | None) -> None:
         if playing == scenario:

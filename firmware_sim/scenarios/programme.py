@@ -10,8 +10,9 @@ from firmware_sim.scenarios.replay import Replay
 from firmware_sim.scenarios.source import Week, WeekSource
 from firmware_sim.scenarios.synthetic import Outbreak, Quiet
 
+QUIET = "quiet"
 SCENARIOS: Mapping[str, Callable[[int], WeekSource]] = MappingProxyType(
-    {"quiet": Quiet, "outbreak": Outbreak, "replay": lambda seed: Replay(seed=seed)}
+    {QUIET: Quiet, "outbreak": Outbreak, "replay": lambda seed: Replay(seed=seed)}
 )
 
 

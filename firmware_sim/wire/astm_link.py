@@ -72,6 +72,7 @@ class Link:
         self._tries = 0
         self._collector = FrameCollector()
         self._text = bytearray()
+        self._whole = False  # the last frame taken ended with ETX
         self._expected = 1
         self._naks = naks
         self._naks_left = naks
@@ -173,6 +174,7 @@ class Link:
     def _begin_receiving(self, now_s: float) -> list[Event]:
         self._state, self.deadline_s = _State.RECEIVING, now_s + RECEIVE_TIMEOUT_S
         self._text.clear()
+        self._whole = False
         self._collector.drop()
         self._expected, self._naks_left = 1, self._naks
         return [Write(bytes([ACK]))]
@@ -180,7 +182,7 @@ class Link:
     def _hear(self, byte: int, now_s: float) -> list[Event]:
         if byte == EOT:
             text = bytes(self._text)
-            return [*([Received(text)] if text else []), *self._neutral(now_s)]
+            return [*([Received(text)] if self._whole else []), *self._neutral(now_s)]
         if byte == ENQ:
             return self._begin_receiving(now_s)
         if byte == STX:
@@ -203,5 +205,6 @@ class Link:
         if frame.number != self._expected or len(self._text) + len(frame.text) > MAX_MESSAGE_BYTES:
             return Write(bytes([NAK]))
         self._text += frame.text
+        self._whole = frame.last
         self._expected, self._naks_left = (frame.number + 1) % FRAME_NUMBERS, self._naks
         return Write(bytes([ACK]))

@@ -43,6 +43,7 @@ class AnalyserSettings:
     modules: int = MODULES
     door_s: float = DOOR_S
     utc_offset_s: int = -5 * 3600
+    answer_timeout_s: float = ANSWER_TIMEOUT_S
     fault: Fault = Fault.NONE
 
 
@@ -120,7 +121,7 @@ class Analyser:
             self._free.put_nowait(module)
 
     def _control_order(self, control: Control) -> messages.Order:
-        number = self._local(self._clock.now_ns()).strftime("%y%m%d%H%M%S")
+        number = self._local(self._clock.now_ns()).strftime("%d%H%M")
         return messages.Order(f"QC-{control.value[:3].upper()}-{number}", self._settings.assay)
 
     async def _run_cartridge(self, module: int, order: messages.Order, outcome: Outcome) -> None:
@@ -177,13 +178,15 @@ class Analyser:
 
     async def _order_for(self, since_ns: int) -> messages.Order | None:
         """Ask until the host has an order that can be run; None when the person has lost patience."""
-        while True:
+        leaves_ns = since_ns + int(PATIENCE_S * NS_PER_S)
+        while await self.line.host_within(self._clock.real_s((leaves_ns - self._clock.now_ns()) / NS_PER_S)):
             order = await self._ask()
             if order is not None and await self._accepts(order):
                 return order
             await self._clock.sleep(max(ASK_AGAIN_S, ASK_AGAIN_REAL_S * self._clock.speed))
-            if self._clock.now_ns() - since_ns > PATIENCE_S * NS_PER_S:
-                return None
+            if self._clock.now_ns() > leaves_ns:
+                break
+        return None
 
     async def _ask(self) -> messages.Order | None:
         async with self._speaking:
@@ -191,7 +194,7 @@ class Analyser:
             try:
                 if not await self.line.attempt(messages.query(self._envelope())):
                     return None
-                return await asyncio.wait_for(self._answer, ANSWER_TIMEOUT_S)
+                return await asyncio.wait_for(self._answer, self._settings.answer_timeout_s)
             except TimeoutError:
                 await self.line.attempt(messages.cancelled_query(self._envelope()))
                 return None

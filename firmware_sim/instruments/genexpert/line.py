@@ -30,6 +30,14 @@ class AnalyserLine:
         self._sending: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    async def host_within(self, real_s: float) -> bool:
+        """Wait for a host, at most so long; whether one is there."""
+        try:
+            await asyncio.wait_for(self._connected.wait(), real_s)
+        except TimeoutError:
+            return False
+        return True
+
     async def deliver(self, text: bytes) -> None:
         """Send until the host has it; waits for a host when there is none. One message at a time."""
         while True:

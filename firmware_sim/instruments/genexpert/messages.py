@@ -85,7 +85,7 @@ def refused_order(envelope: Envelope, order: Order, reason: str) -> bytes:
     """Hand an order back; `reason` is INVALID_ASSAY or INVALID_SAMPLE."""
     sample = "".join(c for c in order.sample if c.isprintable() and c not in f"|{DELIMITERS}")[:MAX_SAMPLE_ID]
     code = "".join(c for c in order.assay_code if c.isprintable() and c not in f"|{DELIMITERS}")[:MAX_SAMPLE_ID]
-    return _message(envelope, ["P|1", f"O|1|{sample}||^^^{code}|R|||||||||||ORH||||||||||{reason}"])
+    return _message(envelope, ["P|1", f"O|1|{sample}||^^^{code}|R||||||||||ORH||||||||||{reason}"])
 
 
 def upload(envelope: Envelope, run: Run) -> bytes:
