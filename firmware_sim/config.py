@@ -102,8 +102,9 @@ def read(path: Path) -> DistrictConfig:
     clock = _table(document, "clock", _CLOCK_NAMES)
     scenario = _table(document, "scenario", _SCENARIO_NAMES)
     entries = _value(document, "instrument", list, [], "the file")
-    offset_h = _value(scenario, "utc_offset_h", int, -5, "[scenario]")
-    if abs(offset_h) > _MAX_OFFSET_H:
+    whole_hours = isinstance(scenario.get("utc_offset_h", -5), int)
+    offset_h = _value(scenario, "utc_offset_h", int if whole_hours else float, -5, "[scenario]")
+    if not abs(offset_h) <= _MAX_OFFSET_H:  # so that nan is refused too
         raise ConfigError(f"[scenario] utc_offset_h is {offset_h}; it must be -{_MAX_OFFSET_H} to {_MAX_OFFSET_H}")
     name = _value(scenario, "name", str, "quiet", "[scenario]")
     if name not in SCENARIOS:
@@ -112,7 +113,7 @@ def read(path: Path) -> DistrictConfig:
         time_file=_path(clock, "time_file", "[clock]"),
         scenario=name,
         seed=_value(scenario, "seed", int, 1, "[scenario]"),
-        utc_offset_s=offset_h * 3600,
+        utc_offset_s=round(offset_h * 3600),
         status_file=_path(scenario, "status_file", "[scenario]"),
         instruments=tuple(_instrument(entry, number) for number, entry in enumerate(entries, start=1)),
     )

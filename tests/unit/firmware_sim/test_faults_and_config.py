@@ -100,6 +100,12 @@ def test_a_district_file_is_read(tmp_path: Path) -> None:
     assert (sensor.link, sensor.scenario_room, sensor.fault) == (Path("/run/air-10017"), True, Fault.NONE)
 
 
+def test_half_hours_of_offset_are_possible(tmp_path: Path) -> None:
+    path = tmp_path / "district.toml"
+    path.write_text("[scenario]\nutc_offset_h = 5.5\n")
+    assert config.read(path).utc_offset_s == 19_800
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -108,6 +114,8 @@ def test_a_district_file_is_read(tmp_path: Path) -> None:
         (('name = "replay"', 'name = "panic"'), "choose one of quiet"),
         (("seed = 7", 'seed = "7"'), "seed must be of type int"),
         (("utc_offset_h = -5", "utc_offset_h = 99"), "-14 to 14"),
+        (("utc_offset_h = -5", "utc_offset_h = nan"), "-14 to 14"),
+        (("utc_offset_h = -5", 'utc_offset_h = "west"'), "utc_offset_h must be of type float"),
         (('kind = "scd30"', 'kind = "sps30"'), "choose one of genexpert, scd30"),
         (('zone = "z10016"', ""), "needs a device and a zone"),
         (('listen = "127.0.0.1:4001"', ""), "needs listen"),
