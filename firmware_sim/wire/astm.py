@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from firmware_sim.errors import ChecksumError, FrameError
 
-STX, ETX, EOT, ENQ, ACK, LF, CR, NAK, ETB = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A, 0x0D, 0x15, 0x17
+STX, ETX, EOT, ENQ, ACK, LF, NAK, ETB = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A, 0x15, 0x17
 FRAME_NUMBERS = 8  # 1..7, then 0
 TEXT_BYTES = 240  # LIS1-A §8.3: longer texts are cut
 MAX_FRAME_BYTES = 64_000  # the longest frame any LIS1-A host sends; beyond it the peer only wants our memory
