@@ -72,7 +72,7 @@ def betabinomial_lr(
     x, n = _outcomes(positives, tests)
     base, odds = along("p0", share("p0", p0), x), along("odds_ratio", _ratio("odds_ratio", odds_ratio), x)
     spread = along("dispersion", positive("dispersion", dispersion), x)
-    return _path(x, n, lambda k: _betabinomial_gain(k, n, base, odds, spread), rising=odds > 1, threshold=threshold)
+    return _path(x, n, lambda k: betabinomial_gain(k, n, base, odds, spread), rising=odds > 1, threshold=threshold)
 
 
 def poisson_lr(
@@ -160,6 +160,15 @@ def threshold_for_arl(
     return enough / _STEPS_IN_ONE
 
 
+def betabinomial_gain(x: Array, n: Array, p0: Array, odds: Array, dispersion: Array) -> Array:
+    """What each day adds to S before S is held at 0; for arguments that `betabinomial_lr` would take, unchecked."""
+    p1 = odds * p0 / (1 + p0 * (odds - 1))
+    # a + b = 1/dispersion under both hypotheses, so the terms in n alone cancel.
+    positives = _log_rising(p1 / dispersion, x) - _log_rising(p0 / dispersion, x)
+    negatives = _log_rising((1 - p1) / dispersion, n - x) - _log_rising((1 - p0) / dispersion, n - x)
+    return positives + negatives
+
+
 def _ratio(name: str, values: npt.ArrayLike) -> Array:
     ratio = positive(name, values)
     if (ratio == 1).any():
@@ -179,14 +188,6 @@ def _outcomes(positives: npt.ArrayLike, tests: npt.ArrayLike) -> tuple[Array, Ar
 def _binomial_gain(x: Array, n: Array, p0: Array, odds: Array) -> Array:
     gain: Array = x * np.log(odds) - n * np.log1p(p0 * (odds - 1))
     return gain
-
-
-def _betabinomial_gain(x: Array, n: Array, p0: Array, odds: Array, dispersion: Array) -> Array:
-    p1 = odds * p0 / (1 + p0 * (odds - 1))
-    # a + b = 1/dispersion under both hypotheses, so the terms in n alone cancel.
-    positives = _log_rising(p1 / dispersion, x) - _log_rising(p0 / dispersion, x)
-    negatives = _log_rising((1 - p1) / dispersion, n - x) - _log_rising((1 - p0) / dispersion, n - x)
-    return positives + negatives
 
 
 def _log_rising(a: Array, x: Array) -> Array:
@@ -253,7 +254,7 @@ def _steps(tests: int, p0: float, odds_ratio: float, dispersion: float | None, p
         probability = np.exp(log_ways + x * np.log(truth) + (n - x) * np.log1p(-truth))
     else:
         spread = positive("dispersion", dispersion)
-        gain = _betabinomial_gain(x, n, base, odds, spread)
+        gain = betabinomial_gain(x, n, base, odds, spread)
         log_odds = _log_rising(truth / spread, x) + _log_rising((1 - truth) / spread, n - x)
         probability = np.exp(log_ways + log_odds - _log_rising(1 / spread, n))
     kept = probability > _NEGLIGIBLE

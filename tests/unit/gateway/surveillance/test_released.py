@@ -1,0 +1,67 @@
+"""What `prepare` says about noisy, clipped windows is held to windows that are really drawn and clipped."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gateway.errors import SurveillanceError
+from gateway.surveillance.arrays import Array
+from gateway.surveillance.released import CORRELATION, prepare
+from tests.support.seeds import SEED
+
+SD_1, SD_QUARTER = 1.3570, 5.6424
+
+
+def noise(rng: np.random.Generator, epsilon: float, kiosks: int, size: int) -> Array:
+    p = 1 - math.exp(-epsilon)
+    drawn: Array = (rng.geometric(p, (kiosks, size)) - rng.geometric(p, (kiosks, size))).sum(axis=0).astype(float)
+    return drawn
+
+
+@pytest.mark.parametrize("p0", [0.005, 0.02, 0.1])
+@pytest.mark.parametrize(("kiosks", "tests"), [(3, 50), (18, 300), (3, 200)])
+def test_share_and_dispersion_are_those_of_drawn_and_clipped_windows(kiosks: int, tests: int, p0: float) -> None:
+    rng, size = np.random.default_rng([SEED, kiosks, tests]), 200_000
+    precision = 1 / CORRELATION - 1
+    true = rng.binomial(tests, rng.beta(p0 * precision, (1 - p0) * precision, size))
+    drawn = np.clip(true + noise(rng, 1.0, kiosks, size), 0, tests)
+    ready = prepare(
+        [0.0], [float(tests)], p0=p0, noise_sd=SD_1 * math.sqrt(kiosks), noise_sd_valid=SD_QUARTER * math.sqrt(kiosks)
+    )
+    assert ready.p0[0] * tests == pytest.approx(drawn.mean(), rel=0.08)  # three draws are not quite normal
+    sigma, share = ready.dispersion[0], ready.p0[0]
+    variance = tests * share * (1 - share) * (1 + (tests - 1) * sigma / (1 + sigma))
+    # The noise of valid enters drawn/valid, not drawn: its p0^2 sd^2 is in the variance that `prepare` gives.
+    assert variance == pytest.approx(drawn.var() + (p0 * SD_QUARTER) ** 2 * kiosks, rel=0.1)
+
+
+def test_values_are_clipped_into_what_a_detector_takes() -> None:
+    ready = prepare([-4, 9, 3, 2], [30, 5, -8, 1], p0=0.02, noise_sd=2.35, noise_sd_valid=9.8)
+    assert ready.positives.tolist() == [0, 5, 0, 0]
+    assert ready.tests.tolist() == [30, 5, 0, 0]
+    assert ((ready.p0 > 0) & (ready.p0 <= 0.5)).all()
+    assert (ready.dispersion > 0).all()
+
+
+def test_without_noise_the_share_is_p0_and_the_dispersion_the_natural_one() -> None:
+    ready = prepare([20.0], [10_000.0], p0=0.3, noise_sd=0.0, noise_sd_valid=0.0)
+    assert ready.p0[0] == pytest.approx(0.3, rel=1e-9)
+    assert ready.dispersion[0] == pytest.approx(CORRELATION / (1 - CORRELATION), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        ("positives", {"positives": [math.nan]}),
+        ("valid", {"valid": [1.0, 2.0]}),
+        ("p0", {"p0": 0.0}),
+        ("noise_sd", {"noise_sd": -1.0}),
+        ("noise_sd_valid", {"noise_sd_valid": math.nan}),
+    ],
+)
+def test_bad_input_is_refused_by_the_parameters_name(named: str, change: dict[str, object]) -> None:
+    given: dict[str, object] = {"p0": 0.02, "noise_sd": 1.0, "noise_sd_valid": 1.0, "positives": [1.0], "valid": [9.0]}
+    given |= change
+    with pytest.raises(SurveillanceError, match=named):
+        prepare(given.pop("positives"), given.pop("valid"), **given)  # type: ignore[arg-type]
