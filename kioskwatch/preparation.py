@@ -6,7 +6,7 @@ Everything that may be refused is refused here, one sentence each, before any pr
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -50,7 +50,8 @@ def prepare(options: UpOptions, *, now: datetime, progress: Progress) -> plan.Di
     path = _district_path(options, folder)
     file = read_district(path)
     progress.step("district", f"{file.district.name}: {len(file.zone)} zones, {len(file.device)} devices ({path})")
-    fingerprint = _certificates(folder, options, now)
+    names = [options.public_name] if is_any(options.listen) else [options.public_name, options.listen]
+    fingerprint = make_certificates(folder, names, now)
     progress.step("certificates", f"of the development CA in {folder.ca}")
     try:
         for part in (folder.state, folder.series, folder.logs, folder.devices, folder.links):
@@ -100,6 +101,21 @@ def broker_files(folder: StateFolder) -> TlsFiles:
 def probe_files(folder: StateFolder) -> ClientFiles:
     """Return the certificate that only asks whether the broker answers."""
     return ClientFiles(folder.ca / "ca.pem", folder.ca / "probe.pem", folder.ca / "probe.key")
+
+
+def make_certificates(folder: StateFolder, names: Sequence[str], now: datetime) -> str:
+    """Make or renew every certificate of our own processes; return the CA's fingerprint. CertificateError else."""
+    try:
+        authority = ensure_authority(folder.ca, now)
+        issue_server(folder.ca, names, now)
+        issue_gateway(folder.ca, now)
+        authority.issue_own("probe", [PROBE_NAME], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+        ensure_deployment_key(folder.ca)
+        return certificate_facts(authority.pem).fingerprint
+    except BackendOperatorError as exc:
+        raise CertificateError(str(exc)) from exc
+    except OSError as exc:
+        raise folder_error(folder.root, exc) from exc
 
 
 def read_district(path: Path) -> DistrictFile:
@@ -161,21 +177,3 @@ def _district_path(options: UpOptions, folder: StateFolder) -> Path:
     except OSError as exc:
         raise folder_error(folder.root, exc) from exc
     return folder.district
-
-
-def _certificates(folder: StateFolder, options: UpOptions, now: datetime) -> str:
-    """Make or renew every certificate of this machine's processes; return the CA's fingerprint."""
-    names = [options.public_name]
-    if not is_any(options.listen):
-        names.append(options.listen)
-    try:
-        authority = ensure_authority(folder.ca, now)
-        issue_server(folder.ca, names, now)
-        issue_gateway(folder.ca, now)
-        authority.issue_own("probe", [PROBE_NAME], ExtendedKeyUsageOID.CLIENT_AUTH, now)
-        ensure_deployment_key(folder.ca)
-        return certificate_facts(authority.pem).fingerprint
-    except BackendOperatorError as exc:
-        raise CertificateError(str(exc)) from exc
-    except OSError as exc:
-        raise folder_error(folder.root, exc) from exc

@@ -73,6 +73,13 @@ class InfluxServer:
             read_token = _token(client, org_id, list(ids.values()), ("read",))
         return InfluxOrg(self.url, name, tokens, read_token)
 
+    def empty_organisation(self) -> tuple[str, str]:
+        """The name of a new organisation without buckets, and a token that may do everything."""
+        name = f"org-{secrets.token_hex(6)}"
+        with self._client() as client:
+            client.post("/api/v2/orgs", json={"name": name}).raise_for_status()
+        return name, self._admin_token
+
     def _client(self) -> httpx.Client:
         headers = {"Authorization": f"Token {self._admin_token}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)

@@ -1,0 +1,239 @@
+"""Prepares combination B of DESIGN §3 for deploy/compose.yaml: certificates, buckets, tokens and settings files.
+
+`python -m kioskwatch.deployment --root DIR --public-name NAME …` may run at every start of the containers: what is
+there and good is kept. A token reaches only the bucket and rights that its process needs; Grafana's reads everything
+but `restricted`.
+"""
+
+import http.client
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from kioskwatch import machine, mosquitto
+from kioskwatch.administration import ensure_token
+from kioskwatch.checks import folder_error, prepare_folder
+from kioskwatch.errors import OPERATOR_MUST_ACT, OperatorError, OptionError
+from kioskwatch.folder import BUCKETS, StateFolder
+from kioskwatch.options import Parser
+from kioskwatch.preparation import broker_files, make_certificates, write_toml
+
+HTTP_TIMEOUT_S: Final = 30.0
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+PAGE: Final = 100  # the most buckets that InfluxDB lists in one answer
+
+_BOTH: Final = ("read", "write")
+# folder of a process -> bucket -> its rights there; what stands nowhere cannot be reached (DESIGN §8, one writer each).
+RIGHTS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "gateway": {bucket: _BOTH for bucket in BUCKETS if bucket != "alerts"},
+    "backend": {bucket: ("read",) for bucket in BUCKETS if bucket not in {"alerts", "restricted"}} | {"alerts": _BOTH},
+}
+GRAFANA_READS: Final = tuple(bucket for bucket in BUCKETS if bucket != "restricted")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the other containers are."""
+
+    folder: StateFolder
+    public_name: str
+    listen: str
+    broker_host: str
+    broker_port: int
+    postgres: str
+    influx: str
+    org: str
+
+
+class InfluxAdmin:
+    """The few calls of InfluxDB's administration API that make buckets and tokens."""
+
+    def __init__(self, url: str, token: str, org: str) -> None:
+        self._url = urlsplit(url)
+        if self._url.scheme not in {"http", "https"} or not self._url.hostname:
+            raise OptionError(f"--influx is a URL such as http://influxdb:8086, not {url!r}")
+        self._token = token
+        self._org = org
+        found = self._call("GET", f"/api/v2/orgs?org={quote(org)}")["orgs"]
+        self._org_id: str = found[0]["id"]
+
+    def ensure_buckets(self) -> dict[str, str]:
+        """Return the id of every bucket, making those that are missing; retention is ours, so they have none."""
+        listed = self._call("GET", f"/api/v2/buckets?orgID={self._org_id}&limit={PAGE}")["buckets"]
+        ids = {row["name"]: str(row["id"]) for row in listed}
+        for bucket in BUCKETS:
+            if bucket not in ids:
+                wanted: dict[str, Any] = {"orgID": self._org_id, "name": bucket, "retentionRules": []}
+                ids[bucket] = self._call("POST", "/api/v2/buckets", wanted)["id"]
+        return ids
+
+    def make_token(self, rights: dict[str, tuple[str, ...]], ids: dict[str, str], description: str) -> str:
+        """Return a new token with these rights and no other."""
+        permissions = [
+            {"action": action, "resource": {"type": "buckets", "id": ids[bucket], "orgID": self._org_id}}
+            for bucket, actions in rights.items()
+            for action in actions
+        ]
+        wanted: dict[str, Any] = {"orgID": self._org_id, "permissions": permissions, "description": description}
+        return str(self._call("POST", "/api/v2/authorizations", wanted)["token"])
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(str(self._url.hostname), self._url.port or 8086, timeout=HTTP_TIMEOUT_S)
+        try:
+            headers = {"Authorization": f"Token {self._token}", "Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            content = response.read(MAX_ANSWER_BYTES)
+            if response.status not in {http.client.OK, http.client.CREATED}:
+                raise OptionError(
+                    f"InfluxDB answered {response.status} to {method} {path.partition('?')[0]}: "
+                    "look at --influx, --org and the administration token"
+                )
+            answer: dict[str, Any] = json.loads(content)
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            raise OptionError(f"InfluxDB at {self._url.geturl()} cannot be asked: {exc}") from exc
+        finally:
+            connection.close()
+        return answer
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prepare everything; 0, or 2 with one sentence."""
+    try:
+        given = _parser().parse_args(argv)
+        os.umask(0o077)
+        deployment = Deployment(
+            folder=StateFolder(given.root.absolute()),
+            public_name=given.public_name,
+            listen=given.listen,
+            broker_host=given.broker_host,
+            broker_port=given.broker_port,
+            postgres=given.postgres,
+            influx=given.influx,
+            org=given.org,
+        )
+        prepare(deployment, given.district.absolute(), _read_token(given.influx_token))
+    except OperatorError as exc:
+        print(f"deployment: {exc}", file=sys.stderr)
+        return OPERATOR_MUST_ACT
+    print(f"deployment: everything that the containers need is in {given.root}")
+    return 0
+
+
+def prepare(deployment: Deployment, district: Path, admin_token: str) -> None:
+    """Write all files of the deployment; OperatorError with a sentence."""
+    folder = deployment.folder
+    prepare_folder(folder.root)
+    make_certificates(folder, [deployment.public_name, deployment.broker_host], machine.real_now())
+    try:
+        ensure_token(folder.admin_token)
+        _write_broker(deployment)
+        _write_tokens(deployment, admin_token)
+        write_toml(folder.gateway_settings, gateway_settings(deployment))
+        write_toml(folder.backend_settings, backend_settings(deployment, district))
+    except OSError as exc:
+        raise folder_error(folder.root, exc) from exc
+
+
+def gateway_settings(deployment: Deployment) -> dict[str, Any]:
+    """Return gateway.toml of combination B."""
+    ca = deployment.folder.ca
+    return {
+        **_stores(deployment, "gateway"),
+        "gateway_id": "main",
+        "deployment_key": str(ca / "deployment.key"),
+        "broker": {
+            "host": deployment.broker_host,
+            "port": deployment.broker_port,
+            "ca": str(ca / "ca.pem"),
+            "cert": str(ca / "gateway.pem"),
+            "key": str(ca / "gateway.key"),
+        },
+    }
+
+
+def backend_settings(deployment: Deployment, district: Path) -> dict[str, Any]:
+    """Return backend.toml of combination B."""
+    folder = deployment.folder
+    return {
+        **_stores(deployment, "backend"),
+        "listen": deployment.listen,
+        "tls_cert": str(folder.ca / "server.pem"),
+        "tls_key": str(folder.ca / "server.key"),
+        "ca_dir": str(folder.ca),
+        "district": str(district),
+        "simulated": False,
+        "admin_token_file": str(folder.admin_token),
+        "broker_public": {"host": deployment.public_name, "port": deployment.broker_port, "tls": True},
+    }
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m kioskwatch.deployment", description="Prepare the containers of combination B.")
+    add = parser.add_argument
+    add("--root", type=Path, required=True, metavar="DIR", help="shared by the containers")
+    add("--district", type=Path, required=True, metavar="FILE", help="district.toml, where the backend will see it")
+    add("--public-name", required=True, metavar="NAME", help="what browsers and devices call this machine")
+    add("--listen", default="0.0.0.0:8800", metavar="ADDRESS:PORT", help="of the console")
+    add("--broker-host", default="broker", metavar="NAME", help="what the other containers call the broker")
+    add("--broker-port", type=int, default=8883)
+    add("--postgres", required=True, metavar="URL", help="postgresql+psycopg://USER@HOST/NAME?passfile=FILE")
+    add("--influx", required=True, metavar="URL")
+    add("--influx-token", type=Path, required=True, metavar="FILE", help="InfluxDB's administration token")
+    add("--org", default="kioskwatch")
+    return parser
+
+
+def _stores(deployment: Deployment, process: str) -> dict[str, Any]:
+    return {
+        "state": deployment.postgres,
+        "series": f"influx:{deployment.influx}",
+        "series_org": deployment.org,
+        "series_token_dir": str(_tokens(deployment) / process),
+    }
+
+
+def _tokens(deployment: Deployment) -> Path:
+    return deployment.folder.root / "tokens"
+
+
+def _write_broker(deployment: Deployment) -> None:
+    folder = deployment.folder
+    folder.broker.mkdir(mode=0o700, exist_ok=True)
+    plan = mosquitto.MosquittoPlan("0.0.0.0", deployment.broker_port, folder.broker, broker_files(folder), None)  # noqa: S104 - likewise
+    (folder.broker / "mosquitto.conf").write_text(mosquitto.configuration(plan))
+    (folder.broker / "acl").write_text(mosquitto.access_rules())
+
+
+def _write_tokens(deployment: Deployment, admin_token: str) -> None:
+    """Make each token once: InfluxDB keeps hashes only, so a lost file needs a new token."""
+    admin = InfluxAdmin(deployment.influx, admin_token, deployment.org)
+    ids = admin.ensure_buckets()
+    wanted: dict[Path, dict[str, tuple[str, ...]]] = {
+        _tokens(deployment) / "grafana": dict.fromkeys(GRAFANA_READS, ("read",))
+    }
+    for process, rights in RIGHTS.items():
+        wanted |= {_tokens(deployment) / process / bucket: {bucket: actions} for bucket, actions in rights.items()}
+    for path, rights in wanted.items():
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = path.with_name(f".{path.name}.new")
+            fresh.write_text(admin.make_token(rights, ids, f"kioskwatch {path.parent.name} {path.name}") + "\n")
+            fresh.replace(path)
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise OptionError(f"--influx-token: {path} cannot be read: {exc}") from exc
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
