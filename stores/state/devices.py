@@ -1,0 +1,341 @@
+"""The registry: district, zones, sites, devices, assay layouts, safety rules; and how devices prove who they are.
+
+The backend alone writes it. Ingest and analyse read it whole, as a `RegistrySnapshot`, every few seconds. Nothing is
+deleted: what left the district file is `retired`, so that old rows keep their names; layouts are kept for ever.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import Table, delete, insert, select, update
+
+from contracts.layout import Assay, AssayLayout
+from contracts.signals import Severity
+from contracts.windows import Calendar
+from stores.errors import StoreUnavailableError
+from stores.state.database import Database, Transaction
+from stores.state.rows import Row, upsert
+from stores.state.tables import CERTIFICATES, DEVICES, DISTRICT, LAYOUTS, RULES, SITES, TOKENS, ZONES
+
+Status = Literal["active", "revoked"]
+Names = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class District:
+    """The whole of it."""
+
+    id: str
+    name: str
+    names: Names = field(default_factory=dict)
+    utc_offset_s: int
+    week_start: int
+    window_s: int
+    languages: tuple[str, ...]
+
+    @property
+    def calendar(self) -> Calendar:
+        """Its windows, days and weeks."""
+        return Calendar(self.window_s, self.utc_offset_s, self.week_start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A part of the district; `place` is its order in the district file."""
+
+    id: str
+    name: str
+    names: Names = field(default_factory=dict)
+    population: int | None = None
+    place: int
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A place in a zone; dates only for a checkpoint."""
+
+    id: str
+    zone: str
+    kind: str
+    name: str
+    names: Names = field(default_factory=dict)
+    valid_from: str | None = None
+    valid_to: str | None = None
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A cabinet; `enrolment` grows with each enrolment, `public_key` is Ed25519's 32 bytes of the newest."""
+
+    id: str
+    kind: str
+    site: str
+    zone: str
+    label: str = ""
+    status: Status = "active"
+    enrolment: int = 0
+    public_key: bytes | None = None
+    cert_not_after_ns: int | None = None
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An assay layout and when it came into force."""
+
+    layout: AssayLayout
+    valid_from_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRule:
+    """A safety rule on a reading: beyond `above` (or `below`) for `hold_s` raises, back past `clear` clears."""
+
+    name: str
+    metric: str
+    severity: Severity
+    above: float | None = None
+    below: float | None = None
+    clear: float
+    hold_s: int
+    site_kinds: tuple[str, ...] = ()  # none = all
+
+    def __post_init__(self) -> None:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("a limit has exactly one of above and below")
+
+    @property
+    def limit(self) -> float:
+        """The value beyond which it holds."""
+        return cast("float", self.above if self.above is not None else self.below)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckRule:
+    """A safety rule: the same value so many times in a row."""
+
+    name: str
+    metric: str
+    severity: Severity
+    readings: int
+
+
+Rule = LimitRule | StuckRule
+_RULE_KINDS: Final[dict[str, type[Rule]]] = {"limit": LimitRule, "stuck": StuckRule}
+_RULE_COLUMNS: Final = ("name", "metric", "severity")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySnapshot:
+    """One committed state of the registry; zones in the order of the district file. Retired ones are not in it."""
+
+    district: District
+    zones: Mapping[str, Zone]
+    sites: Mapping[str, Site]
+    devices: Mapping[str, Device]
+    layouts: Mapping[int, Layout]
+    rules: tuple[Rule, ...] = ()
+
+    def limits_on(self, metric: str, site_kinds: Iterable[str]) -> tuple[LimitRule, ...]:
+        """Return the limits of a metric that hold at any of these kinds of sites."""
+        kinds = set(site_kinds)
+        limits = (rule for rule in self.rules if isinstance(rule, LimitRule) and rule.metric == metric)
+        return tuple(rule for rule in limits if not rule.site_kinds or kinds & set(rule.site_kinds))
+
+    def layout_at(self, ns: int) -> Layout | None:
+        """Return the layout in force at an instant."""
+        in_force = [layout for layout in self.layouts.values() if layout.valid_from_ns <= ns]
+        return max(in_force, key=lambda layout: (layout.valid_from_ns, layout.layout.number), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate that was given out."""
+
+    serial: str
+    device: str
+    not_after_ns: int
+    fingerprint: str
+    revoked: bool = False
+
+
+def load_registry(database: Database) -> RegistrySnapshot:
+    """Return the registry; StoreUnavailableError before the first district file was applied."""
+    with database.read() as connection:
+        district = connection.execute(select(DISTRICT)).first()
+        if district is None:
+            raise StoreUnavailableError("the registry is empty (yet): the backend fills it when it starts")
+        in_order = select(ZONES).where(ZONES.c.retired.is_(False)).order_by(ZONES.c.place)
+        zones = [Zone(**_read(row._asdict())) for row in connection.execute(in_order)]
+        sites = [Site(**_read(row._asdict())) for row in connection.execute(_kept(SITES))]
+        placed = {site.id: site.zone for site in sites}
+        devices = [Device(**_read(row._asdict()), zone=placed[row.site]) for row in connection.execute(_kept(DEVICES))]
+        layouts = [_layout(row._asdict()) for row in connection.execute(select(LAYOUTS).order_by(LAYOUTS.c.number))]
+        rules = [_rule(row._asdict()) for row in connection.execute(select(RULES).order_by(RULES.c.name))]
+    return RegistrySnapshot(
+        District(**_read(district._asdict())),
+        {zone.id: zone for zone in zones},
+        {site.id: site for site in sites},
+        {device.id: device for device in devices},
+        {layout.layout.number: layout for layout in layouts},
+        tuple(rules),
+    )
+
+
+class Registry:
+    """What the backend does to the registry; each method takes the open transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def apply(
+        self,
+        tx: Transaction,
+        district: District,
+        *,
+        zones: Sequence[Zone],
+        sites: Sequence[Site],
+        devices: Sequence[Device],
+        rules: Sequence[Rule],
+    ) -> None:
+        """Make the registry what the district file says; a device's enrolment and keys stay as they are."""
+        tx.execute(delete(DISTRICT))
+        tx.execute(insert(DISTRICT), [_written(district)])
+        _replace(tx, ZONES, [_written(zone) for zone in zones])
+        _replace(tx, SITES, [_written(site) for site in sites])
+        self._place_devices(tx, devices)
+        tx.execute(delete(RULES))
+        if rules:
+            tx.execute(insert(RULES), [_rule_row(rule) for rule in rules])
+
+    def _place_devices(self, tx: Transaction, devices: Sequence[Device]) -> None:
+        tx.execute(update(DEVICES).values(retired=True))
+        known = set(tx.execute(select(DEVICES.c.id)).scalars())
+        for device in devices:
+            row = _written(device)
+            if device.id in known:
+                placed = {"site": device.site, "kind": device.kind, "label": device.label, "retired": False}
+                tx.execute(update(DEVICES).where(DEVICES.c.id == device.id).values(placed))
+            else:
+                tx.execute(insert(DEVICES), [row])
+
+    def add_layout(self, tx: Transaction, layout: Layout) -> None:
+        """Add a layout; numbers are given once and never change."""
+        assays = [{"code": assay.code, "targets": list(assay.targets)} for assay in layout.layout.assays]
+        row = {"number": layout.layout.number, "valid_from_ns": layout.valid_from_ns, "assays": json.dumps(assays)}
+        tx.execute(insert(LAYOUTS), [row])
+
+    def add_token(self, tx: Transaction, token_hash: bytes, device: str, expires_s: int) -> None:
+        """Remember a one-time token by its hash; earlier tokens of the device end."""
+        tx.execute(delete(TOKENS).where(TOKENS.c.device == device))
+        tx.execute(insert(TOKENS), [{"hash": token_hash, "device": device, "expires_s": expires_s, "public_key": None}])
+
+    def use_token(self, tx: Transaction, token_hash: bytes, public_key: bytes, now_s: int) -> str | None:
+        """Return the token's device when it may enrol this key: the token's first use, or a repeat for the same key."""
+        row = tx.execute(select(TOKENS).where(TOKENS.c.hash == token_hash)).first()
+        if row is None or row.expires_s <= now_s:
+            return None
+        if row.public_key is None:
+            tx.execute(update(TOKENS).where(TOKENS.c.hash == token_hash).values(public_key=public_key))
+        elif bytes(row.public_key) != public_key:
+            return None
+        return cast("str", row.device)
+
+    def enrol(self, tx: Transaction, certificate: Certificate, public_key: bytes) -> int:
+        """Record a certificate and the key in it; return the device's new enrolment number."""
+        upsert(tx, CERTIFICATES, [asdict(certificate)])
+        changed = (
+            update(DEVICES)
+            .where(DEVICES.c.id == certificate.device)
+            .values(
+                enrolment=DEVICES.c.enrolment + 1,
+                public_key=public_key,
+                cert_not_after_ns=certificate.not_after_ns,
+                status="active",
+            )
+            .returning(DEVICES.c.enrolment)
+        )
+        return int(tx.execute(changed).scalar_one())
+
+    def renew(self, tx: Transaction, certificate: Certificate, public_key: bytes) -> None:
+        """Record a certificate that takes an older one's place; the enrolment, and so the outbox, stays the same."""
+        upsert(tx, CERTIFICATES, [asdict(certificate)])
+        changed = {"public_key": public_key, "cert_not_after_ns": certificate.not_after_ns}
+        tx.execute(update(DEVICES).where(DEVICES.c.id == certificate.device).values(changed))
+
+    def revoke(self, tx: Transaction, device: str) -> int:
+        """Refuse a device from now on; return how many certificates that ends."""
+        tx.execute(update(DEVICES).where(DEVICES.c.id == device).values(status="revoked"))
+        alive = (CERTIFICATES.c.device == device) & CERTIFICATES.c.revoked.is_(False)
+        return tx.execute(update(CERTIFICATES).where(alive).values(revoked=True)).rowcount
+
+    def revoked_serials(self) -> list[str]:
+        """Return the serial numbers of every revoked certificate, for the revocation list."""
+        wanted = select(CERTIFICATES.c.serial).where(CERTIFICATES.c.revoked.is_(True)).order_by(CERTIFICATES.c.serial)
+        with self._database.read() as connection:
+            return list(connection.execute(wanted).scalars())
+
+    def certificates(self, device: str) -> list[Certificate]:
+        """Return the certificates of a device, the longest valid first."""
+        wanted = select(CERTIFICATES).where(CERTIFICATES.c.device == device)
+        with self._database.read() as connection:
+            rows = connection.execute(wanted.order_by(CERTIFICATES.c.not_after_ns.desc())).all()
+        return [Certificate(**row._asdict()) for row in rows]
+
+
+def _kept(table: Table) -> Any:  # noqa: ANN401 -- a select of all columns has no narrower type
+    return select(table).where(table.c.retired.is_(False)).order_by(table.c.id)
+
+
+def _replace(tx: Transaction, table: Table, rows: Sequence[Row]) -> None:
+    """Retire all, then insert or replace those given."""
+    tx.execute(update(table).values(retired=True))
+    upsert(tx, table, rows)
+
+
+def _written(entry: District | Zone | Site | Device) -> dict[str, Any]:
+    row = {one.name: getattr(entry, one.name) for one in fields(entry)}
+    if isinstance(entry, Device):
+        del row["zone"]  # its site's
+    else:
+        row["names"] = json.dumps(dict(entry.names), ensure_ascii=False, sort_keys=True)
+    if isinstance(entry, District):
+        row["languages"] = ",".join(entry.languages)
+    return row
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any]:
+    if "names" in row:
+        row["names"] = json.loads(row["names"])
+    if "languages" in row:
+        row["languages"] = tuple(row["languages"].split(","))
+    if row.get("public_key") is not None:
+        row["public_key"] = bytes(row["public_key"])
+    return row
+
+
+def _layout(row: dict[str, Any]) -> Layout:
+    assays = tuple(Assay(entry["code"], tuple(entry["targets"])) for entry in json.loads(row["assays"]))
+    return Layout(AssayLayout(row["number"], assays), row["valid_from_ns"])
+
+
+def _rule_row(rule: Rule) -> dict[str, Any]:
+    row = asdict(rule)
+    kind = next(kind for kind, made in _RULE_KINDS.items() if isinstance(rule, made))
+    settings = {name: value for name, value in row.items() if name not in _RULE_COLUMNS}
+    return {
+        **{name: row[name] for name in _RULE_COLUMNS},
+        "kind": kind,
+        "settings": json.dumps(settings, sort_keys=True),
+    }
+
+
+def _rule(row: dict[str, Any]) -> Rule:
+    settings = json.loads(row["settings"])
+    if "site_kinds" in settings:
+        settings["site_kinds"] = tuple(settings["site_kinds"])
+    return _RULE_KINDS[row["kind"]](**{name: row[name] for name in _RULE_COLUMNS}, **settings)

@@ -1,0 +1,145 @@
+"""Releases as received: kept for ever, one a (device, window), each hashing the one before it.
+
+The chain lets anyone who holds its head check later that no release was changed, removed or slipped in.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, select
+
+from stores.state.database import Database
+from stores.state.tables import RELEASES
+
+GENESIS: Final = bytes(32)
+MAX_ROWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class AssayCounts:
+    """One assay's counters as released: noisy, possibly negative."""
+
+    valid: int
+    invalid: int
+    positives: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positives", MappingProxyType(dict(self.positives)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRow:
+    """One release; `id` and the hashes are given when it is stored."""
+
+    id: int = 0
+    device: str
+    zone: str
+    window_start_ns: int
+    window_s: int
+    layout: int
+    counters: Mapping[str, AssayCounts]
+    ob: int
+    seq: int
+    received_ns: int
+    late: bool
+    prev_hash: bytes = b""
+    hash: bytes = b""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counters", MappingProxyType(dict(self.counters)))
+
+
+def chain_hash(previous: bytes, release: ReleaseRow) -> bytes:
+    """Return the hash of a release behind the one whose hash is `previous`."""
+    return hashlib.sha256(previous + _canonical(release).encode()).digest()
+
+
+def append_releases(connection: Connection, releases: Sequence[ReleaseRow]) -> None:
+    """Chain and insert releases, in order; ConflictError when a (device, window) is there already."""
+    if not releases:
+        return
+    last = connection.execute(select(RELEASES.c.hash).order_by(RELEASES.c.id.desc()).limit(1)).scalar()
+    previous = GENESIS if last is None else bytes(last)
+    rows = []
+    for release in releases:
+        linked = replace(release, prev_hash=previous, hash=chain_hash(previous, release))
+        previous = linked.hash
+        rows.append(_row(linked))
+    connection.execute(insert(RELEASES), rows)
+
+
+def has_release(database: Database, device: str, window_start_ns: int) -> bool:
+    """Tell whether the release of a (device, window) is stored."""
+    key = (RELEASES.c.device == device) & (RELEASES.c.window_start_ns == window_start_ns)
+    with database.read() as connection:
+        return connection.execute(select(RELEASES.c.id).where(key)).first() is not None
+
+
+def releases_after(database: Database, after_id: int, limit: int = MAX_ROWS) -> list[ReleaseRow]:
+    """Return releases newer than a number, oldest first."""
+    wanted = select(RELEASES).where(RELEASES.c.id > after_id).order_by(RELEASES.c.id).limit(limit)
+    with database.read() as connection:
+        return [_release(row) for row in connection.execute(wanted)]
+
+
+def releases_between(database: Database, start_ns: int, stop_ns: int) -> list[ReleaseRow]:
+    """Return the releases of the windows that start in [start, stop), by window, then as received."""
+    inside = (RELEASES.c.window_start_ns >= start_ns) & (RELEASES.c.window_start_ns < stop_ns)
+    wanted = select(RELEASES).where(inside).order_by(RELEASES.c.window_start_ns, RELEASES.c.id)
+    with database.read() as connection:
+        return [_release(row) for row in connection.execute(wanted)]
+
+
+def first_window_of_zone(database: Database, zone: str) -> int | None:
+    """Return the start of a zone's first released window; None before there is one."""
+    wanted = select(RELEASES.c.window_start_ns).where(RELEASES.c.zone == zone)
+    with database.read() as connection:
+        first = connection.execute(wanted.order_by(RELEASES.c.window_start_ns).limit(1)).scalar()
+        return None if first is None else int(first)
+
+
+def first_broken_link(database: Database) -> int | None:
+    """Return the number of the first release that does not fit the chain; None when all do."""
+    previous, after_id = GENESIS, 0
+    while rows := releases_after(database, after_id):
+        for release in rows:
+            if release.prev_hash != previous or release.hash != chain_hash(previous, release):
+                return release.id
+            previous, after_id = release.hash, release.id
+    return None
+
+
+def _canonical(release: ReleaseRow) -> str:
+    row = _row(release)
+    return json.dumps({name: row[name] for name in row if name not in {"prev_hash", "hash"}}, sort_keys=True)
+
+
+def _row(release: ReleaseRow) -> dict[str, Any]:
+    counters = {
+        code: {"valid": counts.valid, "invalid": counts.invalid, "positives": dict(counts.positives)}
+        for code, counts in release.counters.items()
+    }
+    return {
+        "device": release.device,
+        "zone": release.zone,
+        "window_start_ns": release.window_start_ns,
+        "window_s": release.window_s,
+        "layout": release.layout,
+        "counters": json.dumps(counters, sort_keys=True),
+        "ob": release.ob,
+        "seq": release.seq,
+        "received_ns": release.received_ns,
+        "late": release.late,
+        "prev_hash": release.prev_hash,
+        "hash": release.hash,
+    }
+
+
+def _release(row: Row[Any]) -> ReleaseRow:
+    counters = {code: AssayCounts(**counts) for code, counts in json.loads(row.counters).items()}
+    values = row._asdict() | {"counters": counters, "prev_hash": bytes(row.prev_hash), "hash": bytes(row.hash)}
+    return ReleaseRow(**values)

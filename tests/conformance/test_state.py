@@ -1,0 +1,425 @@
+"""One suite for the state, on SQLite and on a real PostgreSQL."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import MetaData, text
+
+from contracts.layout import Assay, AssayLayout
+from contracts.signals import Signal
+from stores.errors import (
+    ConflictError,
+    SchemaTooNewError,
+    SpecError,
+    StoreError,
+    StoreUnavailableError,
+    WriterLockedError,
+)
+from stores.state import tables
+from stores.state.accounts import Account, Accounts, Audit, Session
+from stores.state.alerts import AlertEventRow, AlertRow, AlertState
+from stores.state.analyse import AnalyseState
+from stores.state.database import Database, Owner, open_for_reading, open_for_writing
+from stores.state.devices import (
+    Certificate,
+    Device,
+    District,
+    Layout,
+    LimitRule,
+    Registry,
+    Rule,
+    Site,
+    StuckRule,
+    Zone,
+    load_registry,
+)
+from stores.state.journal import DeadLetter, IngestBatch, IngestState, JournalEntry, Mark
+from stores.state.releases import (
+    AssayCounts,
+    ReleaseRow,
+    first_broken_link,
+    first_window_of_zone,
+    releases_after,
+    releases_between,
+)
+from stores.state.reports import DeviceReport, load_reports
+from stores.state.signals import signals_after
+
+OWNERS: list[Owner] = ["ingest", "analyse", "backend"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def ingest(spec: str) -> Iterator[Database]:
+    with open_for_writing(spec, "ingest") as database:
+        yield database
+
+
+@pytest.fixture
+def backend(spec: str) -> Iterator[Database]:
+    with open_for_writing(spec, "backend") as database:
+        yield database
+
+
+def entry(seq: int, n: int = 1, payload: bytes = b"{}") -> JournalEntry:
+    return JournalEntry(0, "air-10017", 2**63 - 1, "bulk", seq, n, 0, 1_000 + seq, "json", payload)
+
+
+def mark(hi: int, *also: tuple[int, int]) -> Mark:
+    return Mark("air-10017", 2**63 - 1, "bulk", hi, also)
+
+
+def release(device: str, start_ns: int, valid: int = 49) -> ReleaseRow:
+    return ReleaseRow(
+        device=device,
+        zone="z10016",
+        window_start_ns=start_ns,
+        window_s=21_600,
+        layout=1,
+        counters={"SARSCOV2": AssayCounts(valid, -1, {"sars-cov-2": 6})},
+        ob=5,
+        seq=1,
+        received_ns=start_ns + 9,
+        late=False,
+    )
+
+
+def co2(phase: str = "raised", onset_ns: int = 10) -> Signal:
+    return Signal("co2", "air-10017", "z10017", None, "warning", phase, onset_ns, 20, {"value": 1712.5})  # type: ignore[arg-type]
+
+
+# --- opening --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_the_migrations_make_exactly_the_tables_that_the_code_describes(spec: str, owner: Owner) -> None:
+    described: dict[Owner, MetaData] = {"ingest": tables.INGEST, "analyse": tables.ANALYSE, "backend": tables.BACKEND}
+    with open_for_writing(spec, owner) as database, database.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), described[owner]) == []
+
+
+def test_a_second_writer_is_refused_and_the_next_one_let_in(spec: str) -> None:
+    first = open_for_writing(spec, "analyse")
+    with pytest.raises(WriterLockedError):
+        open_for_writing(spec, "analyse")
+    first.close()
+    open_for_writing(spec, "analyse").close()
+
+
+def test_a_reader_waits_for_the_writers_first_start_and_cannot_write(spec: str) -> None:
+    with pytest.raises(StoreUnavailableError):
+        open_for_reading(spec, "ingest")
+    with open_for_writing(spec, "ingest"), open_for_reading(spec, "ingest") as reader:
+        assert IngestState(reader).load_marks() == {}
+        with pytest.raises(StoreError), reader.begin():
+            pass
+        with pytest.raises(StoreError), reader.read() as connection:
+            connection.execute(text("DELETE FROM journal"))
+
+
+def test_a_newer_programs_schema_is_refused(spec: str) -> None:
+    with open_for_writing(spec, "backend") as database, database.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = 'backend_9999'"))
+    with pytest.raises(SchemaTooNewError):
+        open_for_writing(spec, "backend")
+
+
+def test_several_writers_share_a_server_and_never_a_file(spec: str) -> None:
+    if spec.startswith("sqlite"):
+        with pytest.raises(SpecError):
+            open_for_writing(spec, "ingest", shared=True)
+        return
+    with (
+        open_for_writing(spec, "ingest", shared=True),
+        open_for_writing(spec, "ingest", shared=True),
+        pytest.raises(WriterLockedError),  # rebuild and redrive want to be alone
+    ):
+        open_for_writing(spec, "ingest")
+
+
+@pytest.mark.parametrize("wrong", ["", "sqlite:", "mysql://x", "postgresql://x"])
+def test_a_setting_that_names_no_state_is_refused(wrong: str) -> None:
+    with pytest.raises(SpecError):
+        open_for_writing(wrong, "ingest")
+
+
+# --- ingest -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("C16")
+def test_a_batch_is_durable_whole(ingest: Database) -> None:
+    state = IngestState(ingest)
+    letter = DeadLetter(device=None, topic="kw/v1/x/up/bulk", reason="unknown_device", received_ns=3, size_bytes=2)
+    report = DeviceReport(
+        device="air-10017", kind="state", ob=5, boot=1, conn=2, enrolment=1, received_ns=3, body=b"\x00{}"
+    )
+    last = state.commit(
+        IngestBatch(
+            entries=[entry(1, 2, b"\x00\xff"), entry(3)],
+            marks=[mark(3, (5, 6))],
+            dead_letters=[letter],
+            releases=[release("kiosk-1", 100)],
+            signals=[co2()],
+            reports=[report],
+            counts={"unknown_device": 1},
+            cursors={"series": 1},
+        )
+    )
+    again = IngestState(ingest)
+    assert last == 2
+    assert again.entries_after(0, 10) == [replace(entry(1, 2, b"\x00\xff"), id=1), replace(entry(3), id=2)]
+    assert again.entries_after(1, 10) == [replace(entry(3), id=2)]
+    assert again.load_marks() == {mark(3).key: mark(3, (5, 6))}
+    assert [found for _, found in again.dead_letters()] == [letter]
+    assert again.reports() == [report] == load_reports(ingest, "air-10017")
+    assert again.has_release("kiosk-1", 100)
+    assert [row.signal for row in signals_after(ingest, 0)] == [co2()]
+    assert (again.counts(), again.cursor("series"), again.journal_bytes()) == ({"unknown_device": 1}, 1, (4, 2))
+
+
+@pytest.mark.rule("C22")
+def test_a_second_release_of_a_window_undoes_its_whole_batch(ingest: Database) -> None:
+    state = IngestState(ingest)
+    state.commit(IngestBatch(releases=[release("kiosk-1", 100)]))
+    with pytest.raises(ConflictError):
+        state.commit(IngestBatch(entries=[entry(1)], marks=[mark(1)], releases=[release("kiosk-1", 100, valid=7)]))
+    assert state.entries_after(0, 10) == []
+    assert state.load_marks() == {}
+    assert state.commit(IngestBatch(entries=[entry(1)])) == 1
+
+
+def test_releases_are_chained_and_a_change_shows(ingest: Database) -> None:
+    state = IngestState(ingest)
+    state.commit(IngestBatch(releases=[release("kiosk-1", 100), release("kiosk-2", 100)]))
+    state.commit(IngestBatch(releases=[release("kiosk-1", 200)]))
+    assert first_broken_link(ingest) is None
+    assert [row.device for row in releases_between(ingest, 100, 200)] == ["kiosk-1", "kiosk-2"]
+    assert releases_after(ingest, 2)[0].counters["SARSCOV2"].positives == {"sars-cov-2": 6}
+    assert (first_window_of_zone(ingest, "z10016"), first_window_of_zone(ingest, "z9")) == (100, None)
+    with ingest.begin() as tx:
+        tx.execute(tables.RELEASES.update().where(tables.RELEASES.c.id == 2).values(late=True))
+    assert first_broken_link(ingest) == 2
+
+
+def test_numbers_go_on_after_the_journal_was_emptied(ingest: Database) -> None:
+    IngestState(ingest).commit(IngestBatch(entries=[entry(1), entry(2)], cursors={"series": 2}))
+    assert IngestState(ingest).prune(before_ns=10_000, max_bytes=10**9) == 2
+    assert IngestState(ingest).commit(IngestBatch(entries=[entry(3)])) == 3
+
+
+@pytest.mark.rule("C20")
+def test_only_what_is_projected_is_pruned_by_age_and_by_size(ingest: Database) -> None:
+    state = IngestState(ingest)
+    state.commit(IngestBatch(entries=[entry(seq, payload=bytes(100)) for seq in range(1, 6)], cursors={"series": 3}))
+    assert state.prune(before_ns=1_002, max_bytes=10**9) == 1
+    assert state.prune(before_ns=0, max_bytes=250) == 2
+    assert state.prune(before_ns=10**9, max_bytes=0) == 0
+    assert [found.seq for found in state.entries_after(0, 10)] == [4, 5]
+
+
+def test_a_redriven_dead_letter_goes_with_the_batch_that_judges_it(ingest: Database) -> None:
+    state = IngestState(ingest)
+    letter = DeadLetter(device="a", topic="t", reason="version", received_ns=1, size_bytes=1, payload=b"\x01")
+    state.commit(IngestBatch(dead_letters=[letter, letter]))
+    ((first, _), (second, kept)) = state.dead_letters()
+    state.commit(IngestBatch(redriven=[first], entries=[entry(1)]))
+    assert state.dead_letters() == [(second, kept)]
+    assert state.dead_letters(after_id=second) == []
+
+
+def test_of_two_ingests_the_second_to_judge_a_record_is_told_so(postgres_url: str) -> None:
+    with (
+        open_for_writing(postgres_url, "ingest", shared=True) as one,
+        open_for_writing(postgres_url, "ingest", shared=True) as other,
+    ):
+        first, second = IngestState(one), IngestState(other)
+        first.load_marks()
+        second.load_marks()
+        first.commit(IngestBatch(entries=[entry(1)], marks=[mark(1)]))
+        with pytest.raises(ConflictError):
+            second.commit(IngestBatch(entries=[entry(1)], marks=[mark(1)]))
+        second.load_marks()
+        assert second.commit(IngestBatch(entries=[entry(2)], marks=[mark(2)])) == 2
+
+
+# --- analyse ------------------------------------------------------------------------------------------------
+
+
+def test_a_signal_found_again_changes_nothing(spec: str) -> None:
+    with open_for_writing(spec, "analyse") as database:
+        state = AnalyseState(database)
+        state.commit([co2()], {"releases": 7})
+        state.commit([co2(), co2("cleared")], {"releases": 9})
+        assert [row.signal.phase for row in signals_after(database, 0)] == ["raised", "cleared"]
+        assert signals_after(database, signals_after(database, 0)[-1].id) == []
+        assert (state.cursor("releases"), state.signal_states()[("co2", "air-10017")].phase) == (9, "cleared")
+
+
+# --- backend ------------------------------------------------------------------------------------------------
+
+DISTRICT = District(
+    id="turtle-bay",
+    name="T",
+    names={"zh": "龟湾"},
+    utc_offset_s=-18_000,
+    week_start=6,
+    window_s=21_600,
+    languages=("en", "zh"),
+)
+ZONES = [Zone(id="z2", name="Two", place=0, population=9), Zone(id="z1", name="One", place=1)]
+SITES = [Site(id="s1", zone="z1", kind="kiosk", name="S")]
+RULES: list[Rule] = [
+    LimitRule(
+        name="co2", metric="co2_ppm", severity="warning", above=1500.0, clear=1200.0, hold_s=1800, site_kinds=("venue",)
+    ),
+    StuckRule(name="stuck", metric="co2_ppm", severity="info", readings=12),
+]
+
+
+def applied(backend: Database, devices: list[Device]) -> Registry:
+    registry = Registry(backend)
+    with backend.begin() as tx:
+        registry.apply(tx, DISTRICT, zones=ZONES, sites=SITES, devices=devices, rules=RULES)
+    return registry
+
+
+def test_the_registry_comes_back_as_it_was_applied(backend: Database) -> None:
+    with pytest.raises(StoreUnavailableError):
+        load_registry(backend)
+    kiosk = Device(id="kiosk-1", kind="kiosk", site="s1", zone="z1", label="left")
+    registry = applied(backend, [kiosk])
+    layout = Layout(AssayLayout(1, (Assay("SARSCOV2", ("sars-cov-2",)),)), 100)
+    with backend.begin() as tx:
+        registry.add_layout(tx, layout)
+    found = load_registry(backend)
+    assert (found.district, list(found.zones.values()), found.sites["s1"]) == (DISTRICT, ZONES, SITES[0])
+    assert (found.devices, found.layouts, found.rules) == ({"kiosk-1": kiosk}, {1: layout}, tuple(RULES))
+    assert found.limits_on("co2_ppm", ["venue"]) == (RULES[0],)
+    assert found.limits_on("co2_ppm", ["kiosk"]) == ()
+    assert (found.layout_at(99), found.layout_at(100)) == (None, layout)
+
+
+def test_a_device_keeps_its_key_when_the_file_changes_and_leaves_with_it(backend: Database) -> None:
+    device = Device(id="air-1", kind="air_monitor", site="s1", zone="z1")
+    registry = applied(backend, [device])
+    certificate = Certificate(serial="0a", device="air-1", not_after_ns=5, fingerprint="f")
+    with backend.begin() as tx:
+        assert registry.enrol(tx, certificate, b"k" * 32) == 1
+        assert registry.enrol(tx, replace(certificate, serial="0b", not_after_ns=6), b"l" * 32) == 2
+    applied(backend, [replace(device, label="moved")])
+    kept = load_registry(backend).devices["air-1"]
+    assert (kept.label, kept.enrolment, kept.public_key, kept.cert_not_after_ns) == ("moved", 2, b"l" * 32, 6)
+    with backend.begin() as tx:
+        assert registry.revoke(tx, "air-1") == 2
+    assert registry.revoked_serials() == ["0a", "0b"]
+    assert load_registry(backend).devices["air-1"].status == "revoked"
+    applied(backend, [])
+    assert load_registry(backend).devices == {}
+
+
+def test_a_token_enrols_one_key_and_repeats_for_it_until_it_expires(backend: Database) -> None:
+    registry = applied(backend, [])
+    with backend.begin() as tx:
+        registry.add_token(tx, b"h" * 32, "kiosk-1", expires_s=100)
+        assert registry.use_token(tx, b"x" * 32, b"k", 50) is None
+        assert registry.use_token(tx, b"h" * 32, b"k", 50) == "kiosk-1"
+        assert registry.use_token(tx, b"h" * 32, b"k", 51) == "kiosk-1"
+        assert registry.use_token(tx, b"h" * 32, b"other", 52) is None
+        assert registry.use_token(tx, b"h" * 32, b"k", 100) is None
+
+
+def test_accounts_sessions_and_their_end(backend: Database) -> None:
+    accounts = Accounts(backend)
+    ada = Account(
+        name="ada",
+        role="officer",
+        password_hash="$argon2id$x",
+        must_change=True,
+        disabled=False,
+        language=None,
+        created_ns=1,
+        password_changed_ns=None,
+    )
+    session = Session(token_hash=b"t" * 32, account="ada", csrf="c", created_s=1, last_seen_s=1, expires_s=100)
+    with backend.begin() as tx:
+        accounts.save(tx, ada)
+        accounts.save(tx, replace(ada, must_change=False))
+        accounts.add_session(tx, session)
+        accounts.add_session(tx, replace(session, token_hash=b"u" * 32, expires_s=50))
+    assert accounts.accounts() == [replace(ada, must_change=False)] == [accounts.account("ada")]
+    accounts.touch_session(b"t" * 32, 9)
+    accounts.prune_sessions(50)
+    assert accounts.session(b"u" * 32) is None
+    assert accounts.session(b"t" * 32) == replace(session, last_seen_s=9)
+    with backend.begin() as tx:
+        accounts.end_sessions_of(tx, "ada", but=b"t" * 32)
+    assert accounts.session(b"t" * 32) is not None
+    with backend.begin() as tx:
+        accounts.end_session(tx, b"t" * 32)
+    assert accounts.session(b"t" * 32) is None
+
+
+def test_the_audit_log_is_chained_and_a_change_shows(backend: Database) -> None:
+    audit = Audit(backend)
+    for number in range(3):
+        with backend.begin() as tx:
+            audit.append(tx, at_ns=number, at_s=number, actor="ada", action="sign_in", subject="ada", detail="{}")
+    assert audit.verify() is None
+    assert [row.at_ns for row in audit.latest(2)] == [2, 1]
+    assert [row.at_ns for row in audit.latest(9, before_id=audit.latest(1)[0].id)] == [1, 0]
+    with backend.begin() as tx:
+        tx.execute(tables.AUDIT.update().where(tables.AUDIT.c.at_ns == 1).values(actor="eve"))
+    assert audit.verify() == audit.latest(2)[1].id
+
+
+def test_one_alert_of_a_rule_and_subject_is_open(backend: Database) -> None:
+    state = AlertState(backend)
+    new = AlertRow(
+        rule="co2",
+        subject="air-10017",
+        district="turtle-bay",
+        zone="z10017",
+        site=None,
+        device="air-10017",
+        severity="warning",
+        state="firing",
+        cleared=False,
+        count=1,
+        opened_ns=1,
+        last_ns=1,
+        cleared_ns=None,
+        acknowledged_ns=None,
+        acknowledged_by=None,
+        resolved_ns=None,
+        resolved_by=None,
+        signal_key="k",
+        evidence="{}",
+    )
+    with backend.begin() as tx:
+        saved = state.save(tx, new)
+        event = AlertEventRow(alert_id=saved.id, at_ns=1, event="fired", actor=None, note="", evidence="{}")
+        number = state.add_event(tx, event)
+        state.set_cursor(tx, "ingest", 4)
+    with pytest.raises(ConflictError), backend.begin() as tx:
+        state.save(tx, new)
+    assert state.open_alert("co2", "air-10017") == saved == state.alert(saved.id)
+    assert state.open_alerts() == [saved] == state.alerts(state="firing", zone="z10017", device="air-10017", limit=5)
+    assert (state.events(saved.id), state.events_after(number, 5)) == ([replace(event, id=number)], [])
+    assert state.events_after(0, 5) == [(replace(event, id=number), saved)]
+    assert (state.cursor("ingest"), state.counts()) == (4, {"firing": 1})
+    with backend.begin() as tx:
+        state.save(tx, replace(saved, state="resolved", resolved_by="ada", resolved_ns=9))
+        state.save(tx, new)
+    assert len(state.alerts(state=None, limit=9)) == 2
+    assert state.alerts(state=None, limit=9, before_id=saved.id + 1) == [state.alert(saved.id)]
