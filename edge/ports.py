@@ -8,6 +8,7 @@ from edge.core.layouts import LayoutBook
 from edge.core.outcome import Call, Controls, RunReport
 from edge.core.ranges import Range
 from edge.core.visit import VisitRules
+from mqttlink.types import AckToken
 
 # --- a line to an instrument ----------------------------------------------------------------------------
 
@@ -269,6 +270,14 @@ class Uplink(Protocol):
 
     def stop(self, *, timeout_s: float) -> None:
         """Send what was taken, say goodbye and end."""
+
+    def publish(
+        self, token: int, topic: str, payload: bytes, *, sig: str | None, content_type: str | None, retain: bool = False
+    ) -> bool:
+        """Take one message; its end comes as `on_published`. False when nothing is connected or the window is full."""
+
+    def ack(self, token: AckToken) -> None:
+        """Acknowledge a received message to the broker."""
 
 
 class Waiter(Protocol):

@@ -1,11 +1,11 @@
 """Visits, counters and controls in one small file of their own, of which no earlier version survives.
 
-DESIGN section 7: never WAL (old pages would be a second look at the counters), but a rollback journal that is truncated,
-secure_delete and FULL. Rows are fixed in number and size and overwritten in place; two windows are open at once; closing
-one is one transaction: its release stands ready, its counters are overwritten by the draw of the window after next.
-The lock is held for good (EXCLUSIVE): a file that is unlocked in between counts its own commits in its header, and
-commits minus ticks is an exact number of visitors. Not for backups or diagnostics. A power cut inside a commit leaves
-the version before it in the journal until the next start.
+DESIGN section 7: never WAL (old pages would be a second look at the counters), but a rollback journal that is
+truncated, secure_delete and FULL. Rows are fixed in number and size and overwritten in place; two windows are open at
+once; closing one is one transaction: its release stands ready, its counters are overwritten by the draw of the window
+after next. The lock is held for good (EXCLUSIVE): a file that is unlocked in between counts its own commits in its
+header, and commits minus ticks is an exact number of visitors. Not for backups or diagnostics. A power cut inside a
+commit leaves the version before it in the journal until the next start.
 """
 
 from collections.abc import Mapping
@@ -168,7 +168,9 @@ class VisitDatabase:
         """One transaction: the run is counted, and its row names it no more."""
         visit = self._visits[slot]
         window_slot = self._open_slot_of(visit)
-        window = self._window(window_slot).add(visit.assay, calls)
+        window = self._window(window_slot)
+        counted = window.layout.assay(visit.assay).targets  # a newer layout may know more targets than this window
+        window = window.add(visit.assay, {target: call for target, call in calls.items() if target in counted})
         after = sealed(visit)
         with transaction(self._connection, self._path):
             self._write_blob(window_slot, window.encode())

@@ -183,11 +183,11 @@ class Sending:
             self.counters.timeouts += len(late)
             self._patience.ack_timeout_s = min(MAX_ACK_TIMEOUT_S, 2 * self._patience.ack_timeout_s)
 
-    def deadline_s(self) -> float:
-        """Return when `tick` or `next_offer` has something to do again at the latest."""
+    def deadline_s(self, now_s: float) -> float:
+        """Return when `tick` or `next_offer` has something new to do. What could be offered already is not counted."""
         patience = self._patience
         times = [one.due_s for one in self._under_way.values()] + [one.until_s for one in patience.parked]
-        if any(state.waiting for state in self._streams.values()):
+        if patience.held_until_s > now_s:
             times.append(patience.held_until_s)
         return min(times, default=float("inf"))
 

@@ -101,6 +101,11 @@ class Dialogue:
         """Whether a message of ours is not settled yet; a second one is not taken meanwhile."""
         return bool(self._outgoing)
 
+    @property
+    def judging(self) -> bool:
+        """Whether a received message waits for `accept` or `refuse`."""
+        return self._state is _State.JUDGING
+
     def output(self) -> bytes:
         """Take the bytes to write now."""
         data = bytes(self._output)

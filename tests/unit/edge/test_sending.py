@@ -110,8 +110,8 @@ def test_patience_grows_to_five_minutes_and_ends_with_the_first_answer() -> None
     now_s, waits = 0.0, []
     for _ in range(6):
         _send_all(sending, now_s)
-        waits.append(sending.deadline_s() - now_s)
-        now_s = sending.deadline_s()
+        waits.append(sending.deadline_s(now_s) - now_s)
+        now_s = sending.deadline_s(now_s)
         sending.tick(now_s)
     assert waits == [30, 60, 120, 240, MAX_ACK_TIMEOUT_S, MAX_ACK_TIMEOUT_S]
     _send_all(sending, now_s)
@@ -119,7 +119,7 @@ def test_patience_grows_to_five_minutes_and_ends_with_the_first_answer() -> None
     sending.gone("bulk", 1, 1)
     _commit(sending, "bulk", 2)
     _send_all(sending, now_s)
-    assert sending.deadline_s() - now_s == ACK_TIMEOUT_S
+    assert sending.deadline_s(now_s) - now_s == ACK_TIMEOUT_S
 
 
 @pytest.mark.rule("C17")
@@ -161,7 +161,8 @@ def test_when_nobody_stored_a_message_it_waits_and_the_pause_doubles() -> None:
     ((token, *_),) = _send_all(sending)
     sending.published(token, "no_subscriber", 0.0)
     assert sending.next_offer(HOLD_S * 0.4) is None
-    assert sending.deadline_s() == HOLD_S * 0.5
+    assert sending.deadline_s(0.0) == HOLD_S * 0.5
+    assert sending.deadline_s(HOLD_S) == float("inf")
     ((token, *_),) = _send_all(sending, HOLD_S)
     sending.published(token, "quota", HOLD_S)
     assert sending.next_offer(HOLD_S * 1.9) is None

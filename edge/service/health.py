@@ -1,0 +1,69 @@
+"""Health of the cabinet, at fixed times only: a record sent when something happens would tell when people come."""
+
+from collections.abc import Callable
+from typing import Final
+
+from contracts.clock import Clock
+from contracts.windows import DAY_S, NS
+from edge.core.readings import coarse_pct, reading
+from edge.core.schedule import Schedule
+from edge.errors import RecordError
+from edge.ports import ClockQuality
+from edge.service.recorder import Recorder
+
+PERIOD_S: Final = 3600
+
+Facts = Callable[[], dict[str, float]]
+
+
+class HealthTask:
+    """Says how the cabinet is. `facts` gives what is true now, `daily` what is said once a district day."""
+
+    def __init__(  # noqa: PLR0913 -- the parts it joins
+        self,
+        *,
+        kind: str,
+        schedule: Schedule,
+        utc_offset_s: int,
+        facts: Facts,
+        daily: Facts,
+        recorder: Recorder,
+        clock: Clock,
+        quality: ClockQuality,
+    ) -> None:
+        self._kind = kind
+        self._schedule = schedule
+        self._utc_offset_s = utc_offset_s
+        self._facts = facts
+        self._daily = daily
+        self._recorder = recorder
+        self._clock = clock
+        self._quality = quality
+        self._due_ns = schedule.next_after_ns(clock.now_ns())
+
+    def step(self) -> None:
+        """Say it when it is time."""
+        now_ns = self._clock.now_ns()
+        next_ns = self._schedule.next_after_ns(now_ns)
+        if now_ns >= self._due_ns:
+            self._say(self._due_ns, now_ns)
+        if self._due_ns != next_ns:
+            self._due_ns = next_ns
+
+    def deadline_ns(self) -> int | None:
+        """District time at which `step` is wanted at the latest."""
+        return self._due_ns
+
+    def _say(self, due_ns: int, now_ns: int) -> None:
+        tq = self._quality.now()
+        values = {name: self._rounded(name, value) for name, value in self._facts().items()}
+        if (due_ns // NS + self._utc_offset_s) % DAY_S < self._schedule.period_s:  # the day's first
+            values |= self._daily()
+        try:
+            self._recorder.add("health", reading("health", self._kind, now_ns, tq, values | {"clock_quality": tq}))
+        except RecordError:
+            self._recorder.refused += 1
+
+    @staticmethod
+    def _rounded(name: str, value: float) -> float:
+        return coarse_pct(value) if name.endswith("_pct") else value
