@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from kioskwatch.cli import COMMANDS
 from tests.support.repository import PACKAGES, ROOT, python_files, text_of, tracked_files
 
 MAX_LINES = 400
@@ -30,6 +31,13 @@ _DOC_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
 def _documents() -> list[Path]:
     return [path for path in tracked_files() if path.suffix == ".md" and path.parts[0] != "tests"]
+
+
+def _code_of(text: str) -> str:
+    """What a document shows as code: spans in backticks and fenced or indented blocks."""
+    fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    spans = [f"`{span}" for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)]
+    return "\n".join([*fenced, *spans])
 
 
 def _indexes_of_this_machine() -> set[str]:
@@ -112,6 +120,12 @@ def test_every_make_command_in_a_document_exists(document: Path) -> None:
     named = set(re.findall(r"(?:`|^\s{4,}|\$ )make ([a-z]+)", text_of(document), re.MULTILINE))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert named - targets == set()
+
+
+@pytest.mark.parametrize("document", _documents(), ids=str)
+def test_every_kioskwatch_command_in_a_document_exists(document: Path) -> None:
+    named = set(re.findall(r"(?:`|/|\| |^)kioskwatch ([a-z]+)", _code_of(text_of(document)), re.MULTILINE))
+    assert named - {command.name for command in COMMANDS} == set()
 
 
 def test_ci_runs_what_the_readme_promises() -> None:
