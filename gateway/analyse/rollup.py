@@ -71,7 +71,7 @@ def roll_up(releases: Sequence[Release], *, expected: int) -> RollUp:
     positivity = lower = upper = math.nan
     if releases and valid >= max(LEAST_VALID_FOR_POSITIVITY, LEAST_SDS_FOR_POSITIVITY * noise_sd_valid):
         positivity = positives / valid
-        lower, upper = _limits(positives, valid, noise_sd, noise_sd_valid)
+        lower, upper = limits(positives, valid, noise_sd, noise_sd_valid)
     return RollUp(
         positives=positives,
         valid=valid,
@@ -87,6 +87,20 @@ def roll_up(releases: Sequence[Release], *, expected: int) -> RollUp:
     )
 
 
+def limits(positives: int, valid: int, noise_sd: float, noise_sd_valid: float) -> tuple[float, float]:
+    """The 95 % limits of the true share behind noisy counts; 0 and 1 where valid is too noisy to say anything."""
+    n, z2 = float(valid), _Z**2
+    x = min(max(float(positives), 0.0), n)
+    # a p^2 - 2 b p + c <= 0; a > 0 wherever positivity is shown, that is from n >= 8 noise_sd_valid on.
+    a = n * n + z2 * (n - noise_sd_valid**2)
+    if n <= 0 or a <= 0:
+        return 0.0, 1.0
+    b = n * x + z2 * n / 2
+    c = x * x - z2 * noise_sd**2
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    return max((b - root) / a, 0.0), min((b + root) / a, 1.0)
+
+
 def _variance(epsilon: float) -> float:
     """Of the discrete Laplace distribution with q = exp(-epsilon)."""
     q = math.exp(-epsilon)
@@ -97,14 +111,3 @@ def _status(reporting: int, valid: int, noise_sd_valid: float) -> Status:
     if reporting == 0:
         return "none"
     return "shown" if valid >= max(LEAST_VALID, LEAST_VALID_SDS * noise_sd_valid) else "few"
-
-
-def _limits(positives: int, valid: int, noise_sd: float, noise_sd_valid: float) -> tuple[float, float]:
-    n, z2 = float(valid), _Z**2
-    x = min(max(float(positives), 0.0), n)
-    # a p^2 - 2 b p + c <= 0; a > 0 because positivity is shown from n >= 8 noise_sd_valid on only.
-    a = n * n + z2 * (n - noise_sd_valid**2)
-    b = n * x + z2 * n / 2
-    c = x * x - z2 * noise_sd**2
-    root = math.sqrt(max(b * b - a * c, 0.0))
-    return max((b - root) / a, 0.0), min((b + root) / a, 1.0)

@@ -1,0 +1,133 @@
+"""Pipeline and privacy: is everything that was measured and released here, and with how much noise. Data only."""
+
+from typing import Final
+
+from contracts.query import Function
+from dashboards.panels import Board, Line, Panel, Span, Threshold, Unit
+
+
+def _released(label: str, field: str, span: Span) -> Line:
+    return Line(
+        label=label,
+        bucket="released",
+        measurement="testing",
+        field=field,
+        span=span,
+        group_by=("target",),
+        style="bars",
+    )
+
+
+def _gateway(label: str, field: str) -> Line:
+    return Line(
+        label=label,
+        bucket="fleet",
+        measurement="pipeline",
+        field=field,
+        scope="district",
+        function="sum",
+        style="bars",
+    )
+
+
+def _health(
+    panel: str, title: str, field: str, function: Function, unit: Unit, note: str, *thresholds: Threshold
+) -> Panel:
+    line = Line(label=title, bucket="fleet", measurement="health", field=field, group_by=("kind",), function=function)
+    return Panel(id=panel, title=title, unit=unit, lines=(line,), thresholds=thresholds, note=note, width=8)
+
+
+RECORDS: Final = Panel(
+    id="pipeline-records",
+    title="Records journalled",
+    unit="records",
+    lines=(_gateway("Records", "records"),),
+    note="Records whose journal commit is done: from then on they survive any crash.",
+)
+
+REFUSED: Final = Panel(
+    id="pipeline-refused",
+    title="Duplicates and dead letters",
+    unit="records",
+    lines=(_gateway("Duplicates", "duplicates"), _gateway("Dead letters", "dead_letters")),
+    note="Duplicates are the price of never losing a record. A dead letter keeps its reason and can be tried again.",
+    thresholds=(Threshold(1, "note", "Look at the reasons"),),
+)
+
+LATE: Final = Panel(
+    id="pipeline-late",
+    title="Late releases, by zone and day",
+    unit="records",
+    lines=(_released("Late", "late", "day"),),
+    note="Releases that came after their window was over for long. They are added when they come.",
+)
+
+NOISE: Final = Panel(
+    id="privacy-noise",
+    title="Noise in a zone's positives, by day",
+    unit="tests",
+    lines=(_released("Standard deviation", "noise_sd", "day"),),
+    note="Every counter starts at a random draw, so no exact count exists anywhere. This much of a number is noise.",
+)
+
+OUTBOX: Final = _health(
+    "pipeline-outbox",
+    "Outbox in use, fullest device",
+    "outbox_pct",
+    "max",
+    "percent",
+    "What a cabinet still holds because the gateway has not acknowledged it. Releases are never thinned.",
+    Threshold(50, "warning", "The link is slow or down"),
+    Threshold(90, "critical", "Telemetry is being thinned"),
+)
+DISK: Final = _health(
+    "fleet-disk",
+    "Disk in use, fullest device",
+    "disk_pct",
+    "max",
+    "percent",
+    "In steps of ten, so that a disk counts no visitors.",
+    Threshold(80, "warning", "Clean up"),
+    Threshold(90, "critical", "Full soon"),
+)
+THINNED: Final = _health(
+    "pipeline-thinned",
+    "Telemetry given up by outboxes",
+    "thinned_records",
+    "max",
+    "records",
+    "Counted and reported as a range; never a release.",
+    Threshold(1, "warning", "An outage outlasted an outbox"),
+)
+INSTRUMENTS: Final = _health(
+    "fleet-instruments",
+    "Instruments that answer, worst device",
+    "instrument_ok",
+    "min",
+    "yes_no",
+    "1 where every instrument of a kind answers. A run that ends in error never shows here.",
+)
+CERTIFICATES: Final = _health(
+    "fleet-certificates",
+    "Days until a certificate ends, shortest",
+    "certificate_days",
+    "min",
+    "days",
+    "Renewed by the device at two thirds of thirty days.",
+)
+CLOCKS: Final = _health(
+    "fleet-clocks",
+    "Clock quality, worst device",
+    "clock_quality",
+    "max",
+    "statistic",
+    "0 unknown, 1 free-running, 2 disciplined, 3 jumped. Without a good clock no test starts.",
+    Threshold(3, "warning", "A clock jumped"),
+)
+
+BOARD: Final = Board(
+    id="kioskwatch-pipeline",
+    title="Pipeline and privacy",
+    note="What came, what was refused, what is late, how healthy cabinets are, how much noise protects visitors.",
+    panels=(RECORDS, REFUSED, LATE, NOISE, OUTBOX, THINNED, DISK, INSTRUMENTS, CERTIFICATES, CLOCKS),
+)
