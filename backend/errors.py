@@ -55,10 +55,20 @@ class NotAllowedError(BackendError):
     status = HTTPStatus.FORBIDDEN
 
 
+class MustChangePasswordError(NotAllowedError):
+    """The first password is still in force: change it before anything else."""
+
+
 class NotFoundError(BackendError):
     """There is no such thing: go back to the list."""
 
     status = HTTPStatus.NOT_FOUND
+
+
+class MethodError(BackendError):
+    """The address exists, for another method: the program that asked is wrong."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
 
 
 class ConflictError(BackendError):

@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backend.errors import AuthorityError, InputError
+from backend.web.words import N_
 
 GATEWAY_NAME: Final = "_gw-main"
 DEVICE_DAYS: Final = 30  # DESIGN §12; the device renews at two thirds
@@ -108,15 +109,10 @@ class Authority:
         1 size · 2 readable · 3 an Ed25519 key · 4 signed by that key · 5 CN is the device the token was made for.
         Nothing else of the request is taken over: a device cannot ask for another purpose or a longer life.
         """
-        request = _read_request(csr_pem)
-        public = request.public_key()
-        if not isinstance(public, Ed25519PublicKey):  # 3
-            raise InputError("The signing request must hold an Ed25519 key.")
-        if not _is_self_signed(request):  # 4
-            raise InputError("The signing request is not signed by its own key.")
+        request, public = _checked_request(csr_pem)  # 1-4
         names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         if [name.value for name in names] != [device]:  # 5
-            raise InputError("The common name in the signing request must be the device's id.")
+            raise InputError(N_("The common name in the signing request must be the device's id."))
         builder = _leaf(_name(device), now, timedelta(days=DEVICE_DAYS), (ExtendedKeyUsageOID.CLIENT_AUTH,))
         certificate = self._sign(builder.public_key(public))
         return Issued(
@@ -267,13 +263,28 @@ def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
     return found
 
 
+def requested_key(csr_pem: str) -> bytes:
+    """Return the 32 bytes of the Ed25519 key in a signing request; InputError as `issue_device`, steps 1 to 4."""
+    return _checked_request(csr_pem)[1].public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _checked_request(csr_pem: str) -> tuple[x509.CertificateSigningRequest, Ed25519PublicKey]:
+    request = _read_request(csr_pem)
+    public = request.public_key()
+    if not isinstance(public, Ed25519PublicKey):  # 3
+        raise InputError(N_("The signing request must hold an Ed25519 key."))
+    if not _is_self_signed(request):  # 4
+        raise InputError(N_("The signing request is not signed by its own key."))
+    return request, public
+
+
 def _read_request(csr_pem: str) -> x509.CertificateSigningRequest:
     if len(csr_pem) > MAX_CSR_BYTES:  # 1
-        raise InputError("The signing request is too long.")
+        raise InputError(N_("The signing request is too long."))
     try:
         return x509.load_pem_x509_csr(csr_pem.encode())  # 2
     except (ValueError, UnicodeEncodeError) as exc:
-        raise InputError("The signing request cannot be read: it must be PKCS#10 in PEM form.") from exc
+        raise InputError(N_("The signing request cannot be read: it must be PKCS#10 in PEM form.")) from exc
 
 
 def _is_self_signed(request: x509.CertificateSigningRequest) -> bool:
