@@ -36,6 +36,7 @@ CERTIFICATE_DAYS: Final = 14  # `up` renews its own below 30 days, so fewer mean
 QUICK_CHECK_LIMIT_BYTES: Final = 512 * MIB  # reading more would take minutes
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 PROGRAM_TIMEOUT_S: Final = 10.0
+BUSY_TIMEOUT_S: Final = 5.0
 _PACKAGES: Final = (
     ("edge", ("paho", "serial")),
     ("gateway", ("sqlalchemy", "alembic", "influxdb_client", "numpy", "prometheus_client")),
@@ -186,7 +187,7 @@ def stores(patient: Patient) -> Iterator[Finding]:
     present = [path for path in files if path.exists()]
     damaged = [(path, reason) for path in present if (reason := _damage(path)) is not None]
     for path, reason in damaged:
-        yield Finding("wrong", f"{path}: {reason}", "stop the district and put a backup back: `kioskwatch restore DIR`")
+        yield Finding("wrong", f"{path}: {reason}", "update kioskwatch, or put a backup back: `kioskwatch restore DIR`")
     if present and not damaged:
         yield Finding("ok", f"{len(present)} store files are whole")
 
@@ -262,14 +263,28 @@ def _secrets(folder: StateFolder) -> Iterator[Path]:
 def _damage(path: Path) -> str | None:
     """Return why a store file cannot be used, None when it can."""
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
             if path.stat().st_size <= QUICK_CHECK_LIMIT_BYTES:
                 said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-                return None if said == "ok" else f"damaged ({said})"
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if said != "ok":
+                    return f"damaged ({said})"
+            return None if _is_readable(path, connection) else "written by a newer kioskwatch"
     except (OSError, sqlite3.Error) as exc:
         return f"cannot be read ({exc})"
-    return None
+
+
+def _is_readable(path: Path, connection: sqlite3.Connection) -> bool:
+    """Tell whether this program knows the layout of a file."""
+    if path.parent.name == "series":
+        from stores.series.sqlite_file import SCHEMA_VERSION
+
+        return int(connection.execute("PRAGMA user_version").fetchone()[0]) <= SCHEMA_VERSION
+    from stores.state.migrations.runner import knows
+
+    table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+    if table is None:  # a first start was broken off: the next one begins anew
+        return True
+    return all(knows(path.stem, str(row[0])) for row in connection.execute("SELECT version_num FROM alembic_version"))
 
 
 def _output(command: list[str]) -> str:

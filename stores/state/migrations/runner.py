@@ -33,6 +33,14 @@ def head(owner: str) -> str:
     return revision
 
 
+def knows(owner: str, revision: str) -> bool:
+    """Tell whether this program can read a state at that revision."""
+    try:
+        return ScriptDirectory.from_config(config(owner)).get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
 def migrate(target: Engine | Connection, owner: str, *, file: Path | None = None) -> None:
     """Upgrade to the newest revision; SchemaTooNewError when it is at one that this program does not know."""
     if isinstance(target, Connection):
@@ -64,10 +72,8 @@ def _current(connection: Connection) -> str | None:
 
 
 def _refuse_newer(current: str, owner: str) -> None:
-    try:
-        ScriptDirectory.from_config(config(owner)).get_revision(current)
-    except CommandError as exc:
-        raise SchemaTooNewError(f"the state of {owner} was written by a newer kioskwatch: update this one") from exc
+    if not knows(owner, current):
+        raise SchemaTooNewError(f"the state of {owner} was written by a newer kioskwatch: update this one")
 
 
 def _copy(file: Path, revision: str) -> None:

@@ -69,6 +69,21 @@ def test_whole_stores_are_ok_and_a_flipped_page_is_found(tmp_path: Path) -> None
     assert "restore" in found[0].mend
 
 
+def test_files_of_a_newer_program_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "ingest.db"
+    _store(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999_from_the_future')")
+        connection.commit()
+    series = tmp_path / "series" / "fleet.db"
+    _store(series)
+    with closing(sqlite3.connect(series)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    found = list(doctor.stores(_patient(tmp_path)))
+    assert [(finding.verdict, "newer" in finding.what) for finding in found] == [("wrong", True), ("wrong", True)]
+
+
 @pytest.mark.parametrize(
     ("age_days", "verdict"), [(0, "ok"), (380, "ok"), (385, "note"), (396, "note"), (398, "wrong")]
 )
