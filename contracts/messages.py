@@ -202,6 +202,25 @@ def decode_batch(stream: str, plain: bytes) -> Batch:
     return batch
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """Which records a message was meant to hold; what may be read of one that is signed but otherwise unreadable."""
+
+    ob: int
+    seq: int
+    n: int
+    lo: int
+
+
+def read_identity(plain: bytes) -> Identity | None:
+    """Return the identity of a batch whose rest could not be read; None when that is damaged too."""
+    try:
+        found = _IDENTITY.decode(plain)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    plausible = 0 < found.ob <= MAX_ID and 0 < found.lo <= found.seq <= MAX_ID - MAX_RECORDS
+    return found if plausible and 0 < found.n <= MAX_RECORDS else None
+
+
 def decode_document(kind: str, plain: bytes) -> Document:
     """Read the JSON of an up document; VersionError or EnvelopeError."""
     document = _decode(_DOCUMENT_DECODERS[kind], plain)
@@ -221,6 +240,9 @@ def decode_down(kind: str, plain: bytes) -> Down:
 def decode_gateway_state(plain: bytes) -> GatewayState:
     """Read a gateway's state; VersionError or EnvelopeError."""
     return _decode(_GATEWAY, plain)
+
+
+_IDENTITY = msgspec.json.Decoder(Identity)
 
 
 def _check_ack(ack: Ack) -> None:

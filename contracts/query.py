@@ -29,6 +29,11 @@ def is_tag_value(text: str) -> bool:
     return _TAG_VALUE.fullmatch(text) is not None
 
 
+def is_identifier(text: str) -> bool:
+    """Tell whether a text may name a measurement or a field: no query language needs to quote it, no tag has it."""
+    return _IDENTIFIER.fullmatch(text) is not None and text not in TAGS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesQuery:
     """A question that is well-formed by construction; QueryError otherwise.
@@ -59,7 +64,7 @@ class SeriesQuery:
         if self.bucket not in BUCKETS:
             raise QueryError(f"no bucket of that name; there are {', '.join(BUCKETS)}")
         for name in (self.measurement, self.field):
-            if _IDENTIFIER.fullmatch(name) is None or name in TAGS:
+            if not is_identifier(name):
                 raise QueryError("a measurement or field is lower case letters, digits and '_', and no tag")
         if any(tag not in TAGS for tag in (*self.group_by, *self.tags)) or len(set(self.group_by)) < len(self.group_by):
             raise QueryError(f"tags are {', '.join(TAGS)}, each once")

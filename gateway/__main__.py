@@ -1,0 +1,76 @@
+"""`kioskwatch gateway ingest|analyse|rebuild|redrive --settings FILE`."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import GatewayError, SettingsError
+from gateway.settings import GatewaySettings, read_settings
+from mqttlink.errors import LinkSettingsError
+from stores.errors import SchemaTooNewError, SpecError, StoreError, WriterLockedError
+
+OPERATOR: Final = 2  # exit code: the operator must do something
+CRASHED: Final = 1  # the supervisor starts it again
+
+# One clear sentence and exit code 2; every other StoreError may pass by itself, so the supervisor tries again.
+_OPERATORS = (SettingsError, LinkSettingsError, WriterLockedError, SchemaTooNewError, SpecError)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one of the gateway's commands; return the exit code."""
+    parser = argparse.ArgumentParser(prog="kioskwatch gateway", description=__doc__)
+    parser.add_argument("command", choices=sorted(_COMMANDS))
+    parser.add_argument("--settings", type=Path, required=True, help="gateway.toml")
+    given = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return _COMMANDS[given.command](read_settings(given.settings))
+    except _OPERATORS as exc:
+        print(f"kioskwatch gateway {given.command}: {exc}", file=sys.stderr)  # noqa: T201
+        return OPERATOR
+    except (GatewayError, StoreError) as exc:
+        print(f"kioskwatch gateway {given.command}: {exc}", file=sys.stderr)  # noqa: T201
+        return CRASHED
+
+
+def _ingest(settings: GatewaySettings) -> int:
+    from gateway.ingest.bootstrap import opened  # noqa: PLC0415 -- each command imports what it runs
+
+    with opened(settings) as ingest:
+        ingest.run()
+    return 0
+
+
+def _rebuild(settings: GatewaySettings) -> int:
+    from gateway.ingest.bootstrap import rebuild  # noqa: PLC0415
+
+    print(f"{rebuild(settings)} records projected from the journal")  # noqa: T201
+    return 0
+
+
+def _redrive(settings: GatewaySettings) -> int:
+    from gateway.ingest.bootstrap import redrive  # noqa: PLC0415
+
+    taken, stay = redrive(settings)
+    print(f"{taken} dead letters taken, {stay} stay")  # noqa: T201
+    return 0
+
+
+def _analyse(settings: GatewaySettings) -> int:
+    from gateway.analyse.bootstrap import run  # noqa: PLC0415
+
+    return run(settings)
+
+
+_COMMANDS: Final[dict[str, Callable[[GatewaySettings], int]]] = {
+    "analyse": _analyse,
+    "ingest": _ingest,
+    "rebuild": _rebuild,
+    "redrive": _redrive,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

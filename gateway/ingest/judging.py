@@ -1,0 +1,261 @@
+"""One batch under judgement: what it will change, gathered until the commit makes it so. Memory only, no I/O but reads.
+
+Everything learned stays in this object until the commit; a batch that cannot be committed leaves no trace.
+"""
+
+from collections import ChainMap, Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from contracts.frames import Frame
+from contracts.messages import Batch, Document, Identity, Reading, encode
+from contracts.signals import Signal
+from contracts.windows import NS
+from gateway.ingest import safety, steps
+from gateway.ingest.marks import Range, TooManyGapsError, new_mark, take
+from gateway.ingest.safety import Watch, WatchKey
+from gateway.ingest.steps import Admitted, Content, Received, Refusal
+from gateway.ingest.world import World
+from stores.state.journal import DeadLetter, IngestBatch, JournalEntry, Mark, MarkKey
+from stores.state.releases import ReleaseRow
+from stores.state.reports import DeviceReport, ReportKind
+
+SEEN_EVERY_NS: Final = 30 * NS  # of district time: "last heard" is not worth a write for every message
+
+
+@dataclass(slots=True)
+class Known:
+    """What earlier commits made true; changed only by `Judging.settle`."""
+
+    marks: dict[MarkKey, Mark] = field(default_factory=dict)
+    reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
+    watches: dict[WatchKey, Watch] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Judging:
+    """The batch at hand."""
+
+    known: Known
+    world: World
+    now_ns: int
+    has_release: Callable[[str, int], bool]
+    entries: list[JournalEntry] = field(default_factory=list)
+    decoded: list[Content] = field(default_factory=list)  # of each entry, for the projection
+    marks: dict[MarkKey, Mark] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    releases: dict[tuple[str, int], ReleaseRow] = field(default_factory=dict)
+    signals: list[Signal] = field(default_factory=list)
+    reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
+    watches: dict[WatchKey, Watch] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    reborn: set[str] = field(default_factory=set)  # devices that must say again what they are
+
+    def refuse(self, received: Received, refusal: Refusal, admitted: Admitted | None = None) -> None:
+        """Count a message that cannot be taken; once its signature holds, keep it and judge its records."""
+        self.counts[refusal.reason] += 1
+        if admitted is not None and refusal.identity is not None:
+            identity = refusal.identity
+            if not self._take(admitted, identity):
+                return  # judged before: the letter is written already
+        self._letter(received, refusal.reason, admitted, refusal.identity, keep=admitted is not None)
+
+    def accept(self, admitted: Admitted, content: Content) -> None:
+        """Checks 6 to 8 for a message that was read."""
+        if not self._own_outbox(admitted, content.ob):
+            self.refuse(admitted.received, Refusal("foreign_outbox"))
+            return
+        if isinstance(content, Frame):
+            self._release(admitted, content)
+        elif isinstance(content, Batch):
+            self._batch(admitted, content)
+        else:
+            self._document(admitted, content)
+
+    def take_again(self, admitted: Admitted, content: Content, seq: int) -> bool:
+        """Checks 7 and 8 anew for one record whose dead letter is redriven; its mark has judged it long ago."""
+        if isinstance(content, Frame):
+            before = len(self.releases)
+            self._judged_release(admitted, content)
+            return len(self.releases) > before
+        if not isinstance(content, Batch) or not 0 <= seq - content.seq < content.n:
+            return False
+        record = content.r[seq - content.seq]
+        if steps.judge_record(record, admitted.kind, admitted.device, self.now_ns) is not None:
+            return False
+        self._entry(admitted, content, seq, seq)
+        return True
+
+    def batch(self, *, redriven: Sequence[int] = ()) -> IngestBatch:
+        """Return what the commit shall make durable."""
+        return IngestBatch(
+            entries=self.entries,
+            marks=list(self.marks.values()),
+            dead_letters=self.dead_letters,
+            releases=list(self.releases.values()),
+            signals=self.signals,
+            reports=list(self.reports.values()),
+            counts=dict(self.counts),
+            redriven=redriven,
+        )
+
+    def settle(self) -> None:
+        """The commit succeeded: what this batch learned is known now."""
+        self.known.marks.update(self.marks)
+        self.known.reports.update(self.reports)
+        self.known.watches.update(self.watches)
+
+    # --- 6 replay -------------------------------------------------------------------------------------
+
+    def _own_outbox(self, admitted: Admitted, ob: int) -> bool:
+        """C12: another outbox speaks for a device only after a newer enrolment, and the old one then never again."""
+        device = admitted.device
+        seen = self._report(device.id, "seen")
+        if seen is not None and seen.ob != ob and device.enrolment <= seen.enrolment:
+            return False
+        if seen is None or seen.ob != ob or self.now_ns - seen.received_ns >= SEEN_EVERY_NS:
+            self._save(admitted, "seen", ob, 0, 0, b"")
+        return True
+
+    def _take(self, admitted: Admitted, identity: Identity) -> list[Range]:
+        """Judge records: the ranges not judged before. The mark moves in this batch only."""
+        key = (admitted.device.id, identity.ob, admitted.kind)
+        mark = self.marks.get(key) or self.known.marks.get(key)
+        if mark is None:
+            mark = new_mark(key, identity.lo)
+            if admitted.device.id not in self.reborn and self._report(admitted.device.id, "birth") is None:
+                self.reborn.add(admitted.device.id)
+        last = identity.seq + identity.n - 1
+        try:
+            fresh, mark, missing = take(mark, identity.seq, last, identity.lo)
+        except TooManyGapsError:
+            self.counts["too_many_gaps"] += identity.n
+            return []
+        self.marks[key] = mark
+        self.counts["thinned"] += missing
+        self.counts["duplicates"] += identity.n - sum(end - start + 1 for start, end in fresh)
+        return fresh
+
+    # --- 7 ranges, 8 allow-list ---------------------------------------------------------------------------
+
+    def _batch(self, admitted: Admitted, batch: Batch) -> None:
+        device, stream = admitted.device, admitted.kind
+        for first, last in self._take(admitted, Identity(batch.ob, batch.seq, batch.n, batch.lo)):
+            run = first
+            for seq in range(first, last + 1):
+                record = batch.r[seq - batch.seq]
+                reason = steps.judge_record(record, stream, device, self.now_ns)
+                if reason is not None:
+                    self.counts[reason] += 1
+                    identity = Identity(batch.ob, seq, 1, batch.lo)
+                    self._letter(admitted.received, reason, admitted, identity, keep=True)
+                    self._entry(admitted, batch, run, seq - 1)
+                    run = seq + 1
+                elif isinstance(record, Reading) and stream == "bulk":
+                    self._watch(admitted, record)
+            self._entry(admitted, batch, run, last)
+
+    def _entry(self, admitted: Admitted, content: Batch | Frame, first: int, last: int) -> None:
+        """Journal the records `first` to `last`; none when the run is empty."""
+        if first > last:
+            return
+        received = admitted.received
+        count = last - first + 1
+        self.counts["records"] += count
+        self.decoded.append(content)
+        self.entries.append(
+            JournalEntry(
+                id=0,
+                device=admitted.device.id,
+                ob=content.ob,
+                stream=admitted.kind,
+                seq=content.seq,
+                n=count,
+                skip=first - content.seq,
+                received_ns=received.received_ns,
+                content_type=received.content_type or "",
+                payload=received.wire,
+            )
+        )
+
+    def _watch(self, admitted: Admitted, reading: Reading) -> None:
+        watches = ChainMap(self.watches, self.known.watches)
+        changed, signals = safety.evaluate(watches, reading, admitted.device, self.world, self.now_ns)
+        self.watches.update(changed)
+        self.signals += signals
+
+    def _release(self, admitted: Admitted, frame: Frame) -> None:
+        if self._take(admitted, Identity(frame.ob, frame.seq, 1, frame.lo)):
+            self._judged_release(admitted, frame)
+
+    def _judged_release(self, admitted: Admitted, frame: Frame) -> None:
+        device, start_ns = admitted.device, frame.start * NS
+        verdict = steps.judge_release(frame, self.world, self.now_ns)
+        key = (device.id, start_ns)
+        if not isinstance(verdict, Refusal) and (key in self.releases or self.has_release(*key)):
+            verdict = Refusal("second_release")
+        if isinstance(verdict, Refusal):
+            self.counts[verdict.reason] += 1
+            identity = Identity(frame.ob, frame.seq, 1, frame.lo)
+            # Keeping a second draw for a window would be a second look at it (C22).
+            self._letter(admitted.received, verdict.reason, admitted, identity, keep=verdict.reason != "second_release")
+            return
+        self._entry(admitted, frame, frame.seq, frame.seq)
+        self.releases[key] = ReleaseRow(
+            device=device.id,
+            zone=device.zone,
+            window_start_ns=start_ns,
+            window_s=self.world.calendar.window_s,
+            layout=verdict.layout,
+            counters=verdict.counters,
+            ob=frame.ob,
+            seq=frame.seq,
+            received_ns=admitted.received.received_ns,
+            late=verdict.late,
+        )
+
+    def _document(self, admitted: Admitted, document: Document) -> None:
+        kind: ReportKind = admitted.kind  # type: ignore[assignment]  # a document's kinds are report kinds
+        if not steps.newer(self._report(admitted.device.id, kind), document):
+            self.counts["stale_documents"] += 1
+            return
+        self.counts["documents"] += 1
+        self._save(admitted, kind, document.ob, document.boot, document.conn, encode(document))
+
+    # --- helpers ------------------------------------------------------------------------------------------
+
+    def _report(self, device: str, kind: str) -> DeviceReport | None:
+        return self.reports.get((device, kind)) or self.known.reports.get((device, kind))
+
+    def _save(self, admitted: Admitted, kind: ReportKind, ob: int, boot: int, conn: int, body: bytes) -> None:
+        device = admitted.device
+        self.reports[device.id, kind] = DeviceReport(
+            device=device.id,
+            kind=kind,
+            ob=ob,
+            boot=boot,
+            conn=conn,
+            enrolment=device.enrolment,
+            received_ns=self.now_ns,
+            body=body,
+        )
+
+    def _letter(
+        self, received: Received, reason: str, admitted: Admitted | None, identity: Identity | None, *, keep: bool
+    ) -> None:
+        self.dead_letters.append(
+            DeadLetter(
+                device=None if admitted is None else admitted.device.id,
+                topic=received.topic[:128],
+                stream=None if admitted is None else admitted.kind,
+                ob=None if identity is None else identity.ob,
+                seq=None if identity is None else identity.seq,
+                reason=reason,
+                received_ns=received.received_ns,
+                size_bytes=len(received.wire),
+                content_type=received.content_type if keep else None,
+                sig=received.sig if keep else None,
+                payload=received.wire if keep else None,
+            )
+        )

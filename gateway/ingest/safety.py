@@ -1,0 +1,106 @@
+"""Safety rules, evaluated on each reading as it comes in, by the reading's own time. Pure.
+
+A limit raises once its value was beyond the limit for the rule's hold time without a reading on the right side of it,
+and clears at the first reading past `clear` (hysteresis: in between nothing changes). A sensor is stuck after so many
+equal readings in a row. Readings that are not later than the last one (resent, backlog) change nothing. Of a
+restricted site only the state of the alarm gets out, never a value (DESIGN §7).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from contracts.messages import TQ_JUMPED, Reading
+from contracts.signals import Signal
+from contracts.windows import NS
+from gateway.ingest.world import World
+from stores.state.devices import Device, LimitRule, Rule, StuckRule
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a rule remembers of one device."""
+
+    last_ns: int = -1
+    since_ns: int | None = None  # when the present stretch beyond the limit, or of equal values, began
+    raised: bool = False
+    value: float | None = None
+    repeats: int = 0
+
+
+WatchKey = tuple[str, str]  # rule, device
+Facts = dict[str, float | int | str]
+
+
+def evaluate(
+    watches: Mapping[WatchKey, Watch], reading: Reading, device: Device, world: World, now_ns: int
+) -> tuple[dict[WatchKey, Watch], list[Signal]]:
+    """Return the watches that a reading changes, and the signals it gives."""
+    changed: dict[WatchKey, Watch] = {}
+    signals: list[Signal] = []
+    if reading.tq == TQ_JUMPED:
+        return changed, signals  # its time says nothing about how long something lasted
+    for metric, value in reading.values.items():
+        for rule in world.rules(device, metric):
+            key = (rule.name, device.id)
+            before = watches.get(key, Watch())
+            if reading.ts_ns <= before.last_ns:
+                continue
+            after = _step(rule, before, reading.ts_ns, value)
+            changed[key] = after
+            if after.raised != before.raised:
+                facts = {} if world.restricted(device) else _facts(rule, after)
+                signals.append(_signal(rule, before, after, device, now_ns, facts))
+    return changed, signals
+
+
+def resumed(signal: Signal) -> Watch:
+    """Return the watch of a rule that was raised when ingest stopped."""
+    raised = signal.phase == "raised"
+    return Watch(last_ns=signal.found_ns if raised else -1, since_ns=signal.onset_ns if raised else None, raised=raised)
+
+
+def _step(rule: Rule, watch: Watch, ts_ns: int, value: float) -> Watch:
+    return _stuck(rule, watch, ts_ns, value) if isinstance(rule, StuckRule) else _limit(rule, watch, ts_ns, value)
+
+
+def _limit(rule: LimitRule, watch: Watch, ts_ns: int, value: float) -> Watch:
+    sign = 1.0 if rule.above is not None else -1.0
+    beyond = sign * value > sign * rule.limit
+    past_clear = sign * value < sign * rule.clear
+    if watch.raised:
+        over = replace(watch, last_ns=ts_ns, value=value)
+        return replace(over, raised=False) if past_clear else over
+    since_ns = (watch.since_ns if watch.since_ns is not None else ts_ns) if beyond else None
+    held = since_ns is not None and ts_ns - since_ns >= rule.hold_s * NS
+    return Watch(ts_ns, since_ns, held, value)
+
+
+def _stuck(rule: StuckRule, watch: Watch, ts_ns: int, value: float) -> Watch:
+    if value != watch.value:
+        return Watch(ts_ns, ts_ns if not watch.raised else watch.since_ns, raised=False, value=value, repeats=1)
+    repeats = watch.repeats + 1
+    return replace(watch, last_ns=ts_ns, repeats=repeats, raised=watch.raised or repeats >= rule.readings)
+
+
+def _facts(rule: Rule, watch: Watch) -> Facts:
+    value = {} if watch.value is None else {"value": watch.value}
+    if isinstance(rule, StuckRule):
+        return {**value, "readings": watch.repeats}
+    return {**value, "limit": rule.limit, "clear": rule.clear, "hold_s": rule.hold_s}
+
+
+def _signal(rule: Rule, before: Watch, after: Watch, device: Device, now_ns: int, facts: Facts) -> Signal:
+    onset_ns = (after if after.raised else before).since_ns
+    onset_ns = after.last_ns if onset_ns is None else onset_ns
+    told: Facts = {"metric": rule.metric, "device": device.id, "site": device.site}
+    return Signal(
+        rule=rule.name,
+        subject=device.id,
+        zone=device.zone,
+        target=None,
+        severity=rule.severity,
+        phase="raised" if after.raised else "cleared",
+        onset_ns=onset_ns,
+        found_ns=now_ns,
+        facts={**told, "held_s": (after.last_ns - onset_ns) // NS, **facts},
+    )
