@@ -16,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from kioskwatch import machine, mosquitto
-from kioskwatch.administration import ensure_token
 from kioskwatch.checks import folder_error, prepare_folder
 from kioskwatch.errors import OPERATOR_MUST_ACT, OperatorError, OptionError
 from kioskwatch.folder import BUCKETS, StateFolder
@@ -132,7 +131,6 @@ def prepare(deployment: Deployment, district: Path, admin_token: str) -> None:
     prepare_folder(folder.root)
     make_certificates(folder, [deployment.public_name, deployment.broker_host], machine.real_now())
     try:
-        ensure_token(folder.admin_token)
         _write_broker(deployment)
         _write_tokens(deployment, admin_token)
         write_toml(folder.gateway_settings, gateway_settings(deployment))

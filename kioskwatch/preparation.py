@@ -25,7 +25,6 @@ from backend.devices.district_file import DistrictFile, parse_district
 from backend.errors import DistrictFileError
 from backend.errors import OperatorError as BackendOperatorError
 from kioskwatch import plan
-from kioskwatch.administration import ensure_token
 from kioskwatch.broker import Broker, ClientFiles, choose, find_mosquitto
 from kioskwatch.checks import PortNeed, check_certificate, check_disk, check_port, folder_error
 from kioskwatch.errors import CertificateError, OptionError, StateFolderError
@@ -56,7 +55,6 @@ def prepare(options: UpOptions, *, now: datetime, progress: Progress) -> plan.Di
     try:
         for part in (folder.state, folder.series, folder.logs, folder.devices, folder.links):
             part.mkdir(mode=0o700, exist_ok=True)
-        ensure_token(folder.admin_token)
         if options.real:
             folder.real.touch()
     except OSError as exc:

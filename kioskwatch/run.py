@@ -13,10 +13,11 @@ import msgspec
 
 from backend.devices.authority import certificate_facts
 from backend.errors import AuthorityError
+from backend.errors import OperatorError as BackendOperatorError
+from backend.web.client import ask
 from contracts.windows import NS, to_datetime, to_ns
 from kioskwatch import broker as brokers
 from kioskwatch import machine, plan, preparation
-from kioskwatch.administration import Administration
 from kioskwatch.checks import folder_error
 from kioskwatch.children import LocalLauncher
 from kioskwatch.errors import BrokerError, OptionError, ProcessFailedError
@@ -164,20 +165,31 @@ class DistrictRun:
         return replace(process, command=tuple(command), probe=answers, mend=mend)
 
     def _write_cabinets(self) -> None:
-        district, options = self._district, self._district.options
-        certificate = district.tls_cert if options.https else None
-        administration = Administration(
-            preparation.local_host(options), options.port, district.folder.admin_token, certificate
-        )
+        district = self._district
         try:
             for device in district.simulated_devices:
                 path = district.folder.cabinet(device.id)
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 enrolled = is_enrolled(path.parent / "device.pem", machine.real_now())
-                token = None if enrolled else administration.device_token(device.id)
+                token = None if enrolled else self._device_token(device.id)
                 preparation.write_toml(path, plan.cabinet_settings(district, device, self._ports, token))
         except OSError as exc:
             raise PrepareError(f"the cabinets' settings cannot be written: {exc}") from exc
+
+    def _device_token(self, device: str) -> str:
+        district, options = self._district, self._district.options
+        try:
+            answer = ask(
+                preparation.local_host(options),
+                options.port,
+                "/admin/v1/device-token",
+                {"device": device},
+                token_file=district.folder.admin_token,
+                certificate=district.tls_cert if options.https else None,
+            )
+            return str(answer["token"])
+        except (BackendOperatorError, KeyError) as exc:
+            raise PrepareError(f"the backend gave no enrolment token for {device}: {exc}") from exc
 
     def _announce(self) -> None:
         district, line = self._district, self._progress.plain
