@@ -29,15 +29,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _COMMANDS[given.command](read_settings(given.settings))
     except _OPERATORS as exc:
-        print(f"kioskwatch gateway {given.command}: {exc}", file=sys.stderr)  # noqa: T201
+        print(f"kioskwatch gateway {given.command}: {exc}", file=sys.stderr)
         return OPERATOR
     except (GatewayError, StoreError) as exc:
-        print(f"kioskwatch gateway {given.command}: {exc}", file=sys.stderr)  # noqa: T201
+        print(f"kioskwatch gateway {given.command}: {exc}", file=sys.stderr)
         return CRASHED
 
 
 def _ingest(settings: GatewaySettings) -> int:
-    from gateway.ingest.bootstrap import opened  # noqa: PLC0415 -- each command imports what it runs
+    from gateway.ingest.bootstrap import opened
 
     with opened(settings) as ingest:
         ingest.run()
@@ -45,22 +45,22 @@ def _ingest(settings: GatewaySettings) -> int:
 
 
 def _rebuild(settings: GatewaySettings) -> int:
-    from gateway.ingest.bootstrap import rebuild  # noqa: PLC0415
+    from gateway.ingest.bootstrap import rebuild
 
-    print(f"{rebuild(settings)} records projected from the journal")  # noqa: T201
+    print(f"{rebuild(settings)} records projected from the journal")
     return 0
 
 
 def _redrive(settings: GatewaySettings) -> int:
-    from gateway.ingest.bootstrap import redrive  # noqa: PLC0415
+    from gateway.ingest.bootstrap import redrive
 
     taken, stay = redrive(settings)
-    print(f"{taken} dead letters taken, {stay} stay")  # noqa: T201
+    print(f"{taken} dead letters taken, {stay} stay")
     return 0
 
 
 def _analyse(settings: GatewaySettings) -> int:
-    from gateway.analyse.bootstrap import run  # noqa: PLC0415
+    from gateway.analyse.bootstrap import run
 
     return run(settings)
 

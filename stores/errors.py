@@ -2,7 +2,7 @@
 
 
 class StoreError(Exception):
-    """Everything this package raises on purpose; by itself: a defect of the store or of the call, nothing was stored."""
+    """All that this package raises on purpose; by itself: a defect of the store or the call, nothing was stored."""
 
 
 class SpecError(StoreError):

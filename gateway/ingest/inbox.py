@@ -16,11 +16,11 @@ from contracts.clock import Clock
 from contracts.codec import CONTENT_JSON, pack_json
 from contracts.envelope import sign
 from contracts.messages import MAX_ACK_RANGES, VERSION, Ack, Down, GatewayState, Rebirth, encode
+from contracts.rows import Mark, MarkKey
 from contracts.topics import DownTopic, gateway_state
 from gateway.ingest.service import Judged
 from gateway.ingest.steps import Received
 from mqttlink.types import AckToken, Message, Outcome, Will
-from stores.state.journal import Mark, MarkKey
 
 _LOG = logging.getLogger(__name__)
 

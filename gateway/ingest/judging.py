@@ -10,6 +10,7 @@ from typing import Final
 
 from contracts.frames import Frame
 from contracts.messages import Batch, Document, Identity, Reading, encode
+from contracts.rows import DeviceReport, Mark, MarkKey, ReleaseRow, ReportKind
 from contracts.signals import Signal
 from contracts.windows import NS
 from gateway.ingest import safety, steps
@@ -17,9 +18,7 @@ from gateway.ingest.marks import Range, TooManyGapsError, new_mark, take
 from gateway.ingest.safety import Watch, WatchKey
 from gateway.ingest.steps import Admitted, Content, Received, Refusal
 from gateway.ingest.world import World
-from stores.state.journal import DeadLetter, IngestBatch, JournalEntry, Mark, MarkKey
-from stores.state.releases import ReleaseRow
-from stores.state.reports import DeviceReport, ReportKind
+from stores.state.journal import DeadLetter, IngestBatch, JournalEntry
 
 SEEN_EVERY_NS: Final = 30 * NS  # of district time: "last heard" is not worth a write for every message
 

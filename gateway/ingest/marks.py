@@ -6,7 +6,7 @@ A mark says: every record up to `hi`, and those of `also`, are judged. Records c
 from typing import Final
 
 from contracts.messages import MAX_ACK_RANGES
-from stores.state.journal import Mark, MarkKey
+from contracts.rows import Mark, MarkKey
 
 Range = tuple[int, int]
 

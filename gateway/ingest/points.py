@@ -8,9 +8,9 @@ from typing import Final
 
 from contracts.messages import Event, Reading
 from contracts.metrics import METRICS
+from contracts.registry import Device
 from gateway.ingest.world import World
 from stores.series.lines import escaped_head
-from stores.state.devices import Device
 
 RESTRICTED: Final = "restricted"
 _EVENTS: Final = ("fleet", "event")

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from contracts.messages import TQ_JUMPED, Reading
+from contracts.registry import Device, LimitRule, Rule, StuckRule
 from contracts.signals import Signal
 from contracts.windows import NS
 from gateway.ingest.world import World
-from stores.state.devices import Device, LimitRule, Rule, StuckRule
 
 
 @dataclass(frozen=True, slots=True)

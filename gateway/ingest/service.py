@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.clock import Clock
+from contracts.rows import Mark
 from gateway.ingest import safety, steps
 from gateway.ingest.judging import Judging, Known
 from gateway.ingest.steps import Admitted, Content, Received, Refusal
 from gateway.ingest.verifier import Signed, Verifier
 from gateway.ingest.world import World
 from stores.errors import ConflictError
-from stores.state.journal import IngestBatch, IngestState, Mark
+from stores.state.journal import IngestBatch, IngestState
 
 _LOG = logging.getLogger(__name__)
 

@@ -38,12 +38,11 @@ from contracts.messages import (
     read_identity,
 )
 from contracts.metrics import check_event, metric
+from contracts.registry import Device
+from contracts.rows import AssayCounts, DeviceReport
 from contracts.topics import DOCUMENTS, UpTopic
 from contracts.windows import NS
 from gateway.ingest.world import World
-from stores.state.devices import Device
-from stores.state.releases import AssayCounts
-from stores.state.reports import DeviceReport
 
 Reason = Literal[
     "oversize",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from contracts.layout import AssayLayout
 from contracts.metrics import RESTRICTED_SITE_KINDS, SITE_KINDS
+from contracts.registry import Device, RegistrySnapshot, Rule, StuckRule
 from contracts.windows import Calendar
-from stores.state.devices import Device, RegistrySnapshot, Rule, StuckRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def encode(point: Point) -> bytes:
 
 
 def encode_value(value: Value) -> str:
-    """Return a field's value as a line spells it; LineError for NaN, infinities, huge integers and control characters."""
+    """Return a value as a line spells it; LineError for NaN, infinities, huge integers and control characters."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

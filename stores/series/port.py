@@ -14,7 +14,7 @@ class Series:
     """One series of an answer, oldest first; `times_ns` and `values` are of one length, which is not 0.
 
     `tags` holds the query's `group_by`, with "" for a tag that the points do not have. A time is a bucket's start
-    (aligned to the epoch, so it may lie before the query's start), the query's start for a whole span, or a point's own.
+    (aligned to the epoch, so it may lie before the query's start), the query's start for a whole span, or its own.
     """
 
     tags: Mapping[str, str]

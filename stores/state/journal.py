@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
+from contracts.rows import DeviceReport, Mark, MarkKey, ReleaseRow
 from contracts.signals import Signal
 from stores.errors import ConflictError
 from stores.state.cursors import read_cursor, write_cursors
 from stores.state.database import Database, take_turn
-from stores.state.releases import ReleaseRow, append_releases, has_release
-from stores.state.reports import DeviceReport, load_reports, save_reports
+from stores.state.releases import append_releases, has_release
+from stores.state.reports import load_reports, save_reports
 from stores.state.rows import upsert
 from stores.state.signals import add_signals, newest_signals
 from stores.state.tables import COUNTS, DEAD_LETTERS, INGEST_CURSORS, JOURNAL, MARKS
@@ -25,8 +26,6 @@ PROJECTED: Final = "series"  # the cursor of the projection to the series store
 MAX_PRUNED: Final = 10_000  # rows a call, so that a clean-up never holds up a batch for long
 MAX_DEAD_LETTERS: Final = 1000
 _CONTENDED: Final = "postgresql"
-
-MarkKey = tuple[str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +42,6 @@ class JournalEntry:
     received_ns: int
     content_type: str
     payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Which records of a stream are judged: all up to `hi`, and the ranges of `also` above it."""
-
-    device: str
-    ob: int
-    stream: str
-    hi: int
-    also: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def key(self) -> MarkKey:
-        """What identifies the stream."""
-        return self.device, self.ob, self.stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

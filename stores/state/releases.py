@@ -5,52 +5,18 @@ The chain lets anyone who holds its head check later that no release was changed
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select
 
+from contracts.rows import AssayCounts, ReleaseRow
 from stores.state.database import Database
 from stores.state.tables import RELEASES
 
 GENESIS: Final = bytes(32)
 MAX_ROWS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class AssayCounts:
-    """One assay's counters as released: noisy, possibly negative."""
-
-    valid: int
-    invalid: int
-    positives: Mapping[str, int]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "positives", MappingProxyType(dict(self.positives)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseRow:
-    """One release; `id` and the hashes are given when it is stored."""
-
-    id: int = 0
-    device: str
-    zone: str
-    window_start_ns: int
-    window_s: int
-    layout: int
-    counters: Mapping[str, AssayCounts]
-    ob: int
-    seq: int
-    received_ns: int
-    late: bool
-    prev_hash: bytes = b""
-    hash: bytes = b""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "counters", MappingProxyType(dict(self.counters)))
 
 
 def chain_hash(previous: bytes, release: ReleaseRow) -> bytes:

@@ -1,30 +1,14 @@
 """What each device last said of itself (state, birth, reported, command answers) and when it was last heard."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
 from sqlalchemy import Connection, select
 
+from contracts.rows import DeviceReport
 from stores.state.database import Database
 from stores.state.rows import upsert
 from stores.state.tables import REPORTS
-
-ReportKind = Literal["state", "birth", "reported", "cmdresp", "seen"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceReport:
-    """The newest document of a kind; of kind "seen" the body is empty and only `received_ns` counts."""
-
-    device: str
-    kind: ReportKind
-    ob: int
-    boot: int
-    conn: int
-    enrolment: int
-    received_ns: int
-    body: bytes
 
 
 def save_reports(connection: Connection, reports: Sequence[DeviceReport]) -> None:

@@ -10,6 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, text
 
 from contracts.layout import Assay, AssayLayout
+from contracts.registry import Device, District, Layout, LimitRule, Rule, Site, StuckRule, Zone
+from contracts.rows import AssayCounts, DeviceReport, Mark, ReleaseRow
 from contracts.signals import Signal
 from stores.errors import (
     ConflictError,
@@ -24,29 +26,10 @@ from stores.state.accounts import Account, Accounts, Audit, Session
 from stores.state.alerts import AlertEventRow, AlertRow, AlertState
 from stores.state.analyse import AnalyseState
 from stores.state.database import Database, Owner, open_for_reading, open_for_writing
-from stores.state.devices import (
-    Certificate,
-    Device,
-    District,
-    Layout,
-    LimitRule,
-    Registry,
-    Rule,
-    Site,
-    StuckRule,
-    Zone,
-    load_registry,
-)
-from stores.state.journal import DeadLetter, IngestBatch, IngestState, JournalEntry, Mark
-from stores.state.releases import (
-    AssayCounts,
-    ReleaseRow,
-    first_broken_link,
-    first_window_of_zone,
-    releases_after,
-    releases_between,
-)
-from stores.state.reports import DeviceReport, load_reports
+from stores.state.devices import Certificate, Registry, load_registry
+from stores.state.journal import DeadLetter, IngestBatch, IngestState, JournalEntry
+from stores.state.releases import first_broken_link, first_window_of_zone, releases_after, releases_between
+from stores.state.reports import load_reports
 from stores.state.signals import signals_after
 
 OWNERS: list[Owner] = ["ingest", "analyse", "backend"]
