@@ -56,8 +56,14 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 def read_settings(file: Path) -> GatewaySettings:
     """Read gateway.toml; SettingsError says what to mend."""
     try:
-        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), GatewaySettings)
+        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), GatewaySettings, dec_hook=_to_path)
     except OSError as exc:
         raise SettingsError(f"{file} cannot be read: {exc.strerror}") from exc
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
         raise SettingsError(f"{file}: {exc}") from exc
+
+
+def _to_path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str) or not value or "\0" in value:
+        raise TypeError("a path is a text")
+    return Path(value)
