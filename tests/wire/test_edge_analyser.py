@@ -1,0 +1,180 @@
+"""The kiosk's side of the analyser's line against the simulated analyser, with every fault of its menu.
+
+Each valid run is counted once, whatever the wire does; a run whose answer never comes is invalid; nothing else counts.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from contracts.clock import ScaledClock, TimeAnchors
+from edge.core.visit import VisitRules
+from firmware_sim.errors import NoFreeModuleError
+from firmware_sim.faults import Fault
+from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
+from tests.support.kiosk import RULES, Kiosk, kiosk
+from tests.support.simulators import RunningAnalyser, running_analyser
+
+SPEED = 3000  # a run of 35 minutes takes 0.7 s, T_max 0.9 s
+PATIENT_RULES = VisitRules(places=4, modules=4, insertion_s=0, t_max_s=8000)  # 2.7 s: for a slow wire
+NEGATIVE = Outcome()
+POSITIVE = Outcome(calls={"sars-cov-2": Call.POSITIVE})
+
+
+@contextmanager
+def _at_work(
+    folder: Path, fault: Fault = Fault.NONE, *, rules: VisitRules = RULES, speed: int = SPEED
+) -> Iterator[tuple[Kiosk, RunningAnalyser]]:
+    with running_analyser(fault=fault, speed=speed) as analyser:
+        anchors = analyser.clock
+        clock = ScaledClock(
+            TimeAnchors(anchors.monotonic_anchor_ns, anchors.simulated_anchor_ns, speed, anchors.simulated_anchor_ns),
+            time.monotonic_ns,
+        )
+        with kiosk(folder, analyser.where, clock, rules=rules) as one:
+            one.until(lambda: one.task.instrument_ok)
+            yield one, analyser
+
+
+def _visit(one: Kiosk, analyser: RunningAnalyser, outcomes: list[Outcome], timeout_s: float = 20.0) -> None:
+    """Let people come, one to a module, and wait until every run is counted."""
+    for outcome in outcomes:
+        one.until(lambda: analyser.free_modules > 0, timeout_s)
+        analyser.insert(outcome)
+    one.until(lambda: one.runs >= len(outcomes), timeout_s)
+
+
+def test_every_run_is_counted_once_by_what_it_was(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        _visit(one, analyser, [POSITIVE, NEGATIVE, NEGATIVE, POSITIVE])
+        one.work(0.3)
+        assert one.counts == {"valid": 4, "invalid": 0, "positives": 2}
+
+
+@pytest.mark.parametrize("ending", [Ending.ERROR, Ending.INVALID, Ending.NO_RESULT])
+def test_a_run_without_a_statement_is_invalid(tmp_path: Path, ending: Ending) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        _visit(one, analyser, [Outcome(ending=ending), Outcome(calls={"sars-cov-2": Call.PRESUMPTIVE})])
+        assert one.counts == {"valid": 0, "invalid": 2, "positives": 0}
+
+
+def test_a_result_that_is_uploaded_twice_counts_once(tmp_path: Path) -> None:
+    with _at_work(tmp_path, Fault.DUPLICATE) as (one, analyser):
+        _visit(one, analyser, [POSITIVE, NEGATIVE])
+        one.work(0.5)
+        assert one.counts == {"valid": 2, "invalid": 0, "positives": 1}
+
+
+def test_a_late_result_is_answered_and_dropped_and_the_run_is_invalid(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        _visit(one, analyser, [Outcome(calls={"sars-cov-2": Call.POSITIVE}, late=True)])
+        one.until(lambda: analyser.free_modules == 4)
+        one.work(0.2)
+        assert one.counts == {"valid": 0, "invalid": 1, "positives": 0}
+
+
+@pytest.mark.parametrize("fault", [Fault.NOISE, Fault.WRONG_CHECKSUM, Fault.NAK_STORM, Fault.CLOCK_JUMP])
+def test_damage_that_the_protocol_mends_costs_no_run(tmp_path: Path, fault: Fault) -> None:
+    with _at_work(tmp_path, fault, rules=PATIENT_RULES) as (one, analyser):
+        _visit(one, analyser, [POSITIVE, NEGATIVE, POSITIVE, NEGATIVE])
+        one.work(0.2)
+        assert one.counts == {"valid": 4, "invalid": 0, "positives": 2}
+
+
+def test_a_slow_line_costs_time_and_no_run(tmp_path: Path) -> None:
+    with _at_work(tmp_path, Fault.SLOW, rules=PATIENT_RULES, speed=600) as (one, analyser):
+        _visit(one, analyser, [POSITIVE])
+        assert one.counts == {"valid": 1, "invalid": 0, "positives": 1}
+
+
+def test_a_line_that_breaks_mid_frame_costs_time_and_no_run(tmp_path: Path) -> None:
+    with _at_work(tmp_path, Fault.UNPLUG, rules=PATIENT_RULES, speed=300) as (one, analyser):
+        for outcome in (POSITIVE, NEGATIVE, POSITIVE, NEGATIVE):
+            analyser.insert(outcome)
+        one.until(lambda: one.counts["valid"] == 4)
+        assert one.counts["positives"] == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_frame_that_stops_half_way_costs_time_and_no_run(tmp_path: Path) -> None:
+    rules = VisitRules(places=2, modules=2, insertion_s=0, t_max_s=18_000)  # 30 s: the analyser waits 15 s and 5 s more
+    with _at_work(tmp_path, Fault.TRUNCATED_FRAME, rules=rules, speed=600) as (one, analyser):
+        analyser.insert(Outcome(control=Control.NEGATIVE))  # its frames move the fifth one into the visitor's result
+        one.until(lambda: one.visits.controls.negative_holds is True)
+        analyser.insert(POSITIVE)
+        one.until(lambda: one.runs == 1, 40)
+        assert one.counts == {"valid": 1, "invalid": 0, "positives": 1}
+
+
+def test_a_control_that_fails_stops_new_tests_and_one_that_passes_allows_them_again(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        analyser.insert(Outcome(control=Control.POSITIVE, control_passes=False))
+        one.until(lambda: one.visits.controls.failed)
+        analyser.insert(POSITIVE)
+        one.work(0.5)
+        assert one.runs == 0
+        assert one.visits.next_deadline_ns() is None
+        analyser.insert(Outcome(control=Control.POSITIVE))
+        one.until(lambda: not one.visits.controls.failed)
+        one.until(lambda: one.runs == 1)  # the visitor's cartridge asked again
+        assert one.counts == {"valid": 1, "invalid": 0, "positives": 1}
+        assert [row.body.split(b",", 2)[2] for row in one.outbox.rows("event", 1, 9) if b"control" in row.body] == [
+            b'"control","failed"]',
+            b'"control","passed"]',
+        ]
+
+
+def test_with_a_clock_that_is_not_good_no_test_starts(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        one.quality.tq = 1
+        analyser.insert(POSITIVE)
+        one.work(0.5)
+        assert one.visits.next_deadline_ns() is None
+        one.quality.tq = 2
+        one.until(lambda: one.runs == 1)
+
+
+def test_when_nothing_can_be_written_the_analyser_is_held_back_and_its_result_counts_later(tmp_path: Path) -> None:
+    with _at_work(tmp_path, rules=PATIENT_RULES) as (one, analyser):
+        analyser.insert(POSITIVE)
+        one.until(lambda: one.visits.next_deadline_ns() is not None)
+        one.visits._connection.execute("PRAGMA query_only=ON")
+        one.work(1.2)  # the run has ended and its result was refused
+        assert one.runs == 0
+        one.visits._connection.execute("PRAGMA query_only=OFF")
+        one.until(lambda: one.runs == 1)
+
+
+def test_an_analyser_that_is_switched_off_costs_the_runs_in_it(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        analyser.insert(POSITIVE)
+        one.until(lambda: one.visits.next_deadline_ns() is not None)
+        analyser.thread.run(analyser.analyser.stop())
+        one.until(lambda: one.runs == 1)
+        assert one.counts == {"valid": 0, "invalid": 1, "positives": 0}
+
+
+def test_what_was_typed_about_a_person_reaches_no_file_of_the_kiosk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    person = Patient("PASSPORT-X99", "Quackenbush^Ottoline", "19440229")
+    with _at_work(tmp_path) as (one, analyser):
+        _visit(one, analyser, [Outcome(calls={"sars-cov-2": Call.POSITIVE}, patient=person)])
+        one.work(0.2)
+        kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        for word in (b"PASSPORT-X99", b"Quackenbush", b"Ottoline", b"19440229", b"POSITIVE"):
+            assert word not in kept
+            assert word.decode() not in caplog.text
+
+
+def test_more_people_than_modules_wait_their_turn(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        for _ in range(4):
+            analyser.insert(NEGATIVE)
+        with pytest.raises(NoFreeModuleError):
+            analyser.insert(NEGATIVE)
+        one.until(lambda: one.runs == 4)
+        assert one.counts == {"valid": 4, "invalid": 0, "positives": 0}
