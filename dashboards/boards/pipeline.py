@@ -25,8 +25,7 @@ def _gateway(label: str, field: str) -> Line:
         measurement="pipeline",
         field=field,
         scope="district",
-        function="sum",
-        style="bars",
+        function="max",
     )
 
 
@@ -39,7 +38,7 @@ def _health(
 
 RECORDS: Final = Panel(
     id="pipeline-records",
-    title="Records journalled",
+    title="Records journalled since the gateway's start",
     unit="records",
     lines=(_gateway("Records", "records"),),
     note="Records whose journal commit is done: from then on they survive any crash.",
@@ -47,11 +46,23 @@ RECORDS: Final = Panel(
 
 REFUSED: Final = Panel(
     id="pipeline-refused",
-    title="Duplicates and dead letters",
+    title="Duplicates, dead letters and refusals since the gateway's start",
     unit="records",
-    lines=(_gateway("Duplicates", "duplicates"), _gateway("Dead letters", "dead_letters")),
-    note="Duplicates are the price of never losing a record. A dead letter keeps its reason and can be tried again.",
-    thresholds=(Threshold(1, "note", "Look at the reasons"),),
+    lines=(
+        _gateway("Duplicates", "duplicates"),
+        _gateway("Dead letters", "dead_letters"),
+        _gateway("Refused", "refused"),
+    ),
+    note="Duplicates are the price of never losing a record. Dead letters keep their reason and can be tried again.",
+)
+
+WAITING: Final = Panel(
+    id="pipeline-waiting",
+    title="Journalled, not yet in the charts",
+    unit="records",
+    lines=(_gateway("Waiting", "waiting"),),
+    note="Journal entries that the series store has not taken yet. Its outage delays charts and loses nothing.",
+    thresholds=(Threshold(1000, "warning", "The series store is slow or down"),),
 )
 
 LATE: Final = Panel(
@@ -129,5 +140,5 @@ BOARD: Final = Board(
     id="kioskwatch-pipeline",
     title="Pipeline and privacy",
     note="What came, what was refused, what is late, how healthy cabinets are, how much noise protects visitors.",
-    panels=(RECORDS, REFUSED, LATE, NOISE, OUTBOX, THINNED, DISK, INSTRUMENTS, CERTIFICATES, CLOCKS),
+    panels=(RECORDS, REFUSED, WAITING, LATE, NOISE, OUTBOX, THINNED, DISK, INSTRUMENTS, CERTIFICATES, CLOCKS),
 )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from contracts.clock import Clock
+from contracts.registry import RegistrySnapshot
 from gateway.analyse.detect import ReleasedWindow
 from gateway.analyse.rollup import RollUp, roll_up
 from gateway.analyse.service import spans, streams
@@ -29,7 +30,7 @@ from stores.errors import StoreAuthError, StoreUnavailableError
 from stores.series.lines import Point
 from stores.series.port import TimeSeriesStore
 from stores.state.database import Database
-from stores.state.devices import RegistrySnapshot, load_registry
+from stores.state.devices import load_registry
 from stores.state.releases import releases_after
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.registry import RegistrySnapshot
+from contracts.rows import ReleaseRow
 from contracts.windows import NS, Calendar
 from gateway.analyse.rollup import Release
-from stores.state.devices import RegistrySnapshot
-from stores.state.releases import ReleaseRow
 
 KIOSK: Final = "kiosk"
 # A kiosk sends its release within seconds of the window's end; whoever is silent an hour later has an outage.
