@@ -1,4 +1,4 @@
-"""What ingest counts: for Prometheus (no label names a device) and, once a district minute, as a line of its own."""
+"""What ingest counts: for Prometheus (no label names a device), and for the measurement `pipeline`, line by line."""
 
 import logging
 from collections import Counter
@@ -37,6 +37,7 @@ class Counters:
         self._district = district
         self._clock = clock
         self._totals: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()  # as far as a written line says
         self._written_ns = 0
         self._written_s = float("-inf")
         self._registry = CollectorRegistry()
@@ -53,10 +54,6 @@ class Counters:
         for outcome, number in counts.items():
             self._judged.labels(outcome).inc(number)
 
-    def total(self, outcome: str) -> int:
-        """Return how often an outcome occurred since the start."""
-        return self._totals[outcome]
-
     def tell(self, waiting: Callable[[], int]) -> None:
         """Write the line `pipeline` when it is due; a series store that is away costs a line and nothing else."""
         now_ns, now_s = self._clock.now_ns(), self._clock.real_s()
@@ -64,8 +61,9 @@ class Counters:
         if not due:
             return
         self._written_ns, self._written_s = now_ns, now_s
+        totals = self._totals.copy()
         fields: dict[str, int] = {
-            field: sum(self._totals[reason] for reason in reasons) for field, reasons in FIELDS.items()
+            field: sum(totals[reason] - self._told[reason] for reason in reasons) for field, reasons in FIELDS.items()
         }
         fields["waiting"] = waiting()
         self._waiting.set(fields["waiting"])
@@ -73,7 +71,9 @@ class Counters:
         try:
             self._series.write("fleet", encode(point))
         except StoreError as exc:
-            _LOG.debug("pipeline line not written: %s", exc)
+            _LOG.debug("pipeline line not written: %s", exc)  # the next one says it all
+            return
+        self._told = totals
 
     def serve(self, listen: str) -> None:
         """Answer Prometheus at HOST:PORT; SettingsError when that cannot be."""
