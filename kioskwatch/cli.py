@@ -39,7 +39,7 @@ COMMANDS: Final = (
     Command("backend", "backend.__main__", "serve: the console and the API", (), "backend"),
     Command("device", "backend.__main__", "enrolment tokens and revocation", ("device",), "backend"),
     Command("user", "backend.__main__", "accounts of officers and technicians", ("user",), "backend"),
-    Command("history", "gateway.analyse.history", "import FILE.csv: public history before the kiosks", (), "gateway"),
+    Command("history", "gateway.analyse.bootstrap", "import FILE.csv: public history before the kiosks", (), "gateway"),
     Command("dashboards", "dashboards.grafana", "render: the boards as Grafana's JSON", (), "gateway"),
     Command("simulate", "firmware_sim.__main__", "a simulated instrument, such as scd30, on its real wire", (), "edge"),
     Command("backup", "kioskwatch.backup", "copy every store of a district, consistently, into a folder", ("backup",)),
