@@ -46,7 +46,7 @@ class HealthTask:
         now_ns = self._clock.now_ns()
         next_ns = self._schedule.next_after_ns(now_ns)
         if now_ns >= self._due_ns:
-            self._say(self._due_ns, now_ns)
+            self._say(self._due_ns)
         if self._due_ns != next_ns:
             self._due_ns = next_ns
 
@@ -54,13 +54,14 @@ class HealthTask:
         """District time at which `step` is wanted at the latest."""
         return self._due_ns
 
-    def _say(self, due_ns: int, now_ns: int) -> None:
+    def _say(self, due_ns: int) -> None:
+        """Say it as of the fixed time: how late the loop came would tell how busy it was."""
         tq = self._quality.now()
         values = {name: self._rounded(name, value) for name, value in self._facts().items()}
         if (due_ns // NS + self._utc_offset_s) % DAY_S < self._schedule.period_s:  # the day's first
             values |= self._daily()
         try:
-            self._recorder.add("health", reading("health", self._kind, now_ns, tq, values | {"clock_quality": tq}))
+            self._recorder.add("health", reading("health", self._kind, due_ns, tq, values | {"clock_quality": tq}))
         except RecordError:
             self._recorder.refused += 1
 
