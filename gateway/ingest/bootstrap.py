@@ -48,7 +48,7 @@ class Ingest:
         verifier = Verifier(settings.verifiers)
         stack.callback(verifier.close)
         self.state = IngestState(database)
-        self.service = IngestService(self.state, clock=clock, world=registry.world, verifier=verifier)
+        self.service = IngestService(self.state, clock=clock, registry=registry, verifier=verifier)
         self.counters = Counters(series=series, district=lambda: registry.world().registry.district.id, clock=clock)
         self.projector = Projector(
             reading=IngestState(reading),

@@ -13,6 +13,8 @@ from stores.state.devices import load_registry
 _LOG = logging.getLogger(__name__)
 
 REFRESH_S: Final = 2.0  # real time; the contract says at most 5
+ASK_AGAIN_S: Final = 5.0  # a device that is unknown stays so for as long, or one that floods would have us read always
+_ASKED_MAX: Final = 1000
 
 
 class RegistryReader:
@@ -24,12 +26,23 @@ class RegistryReader:
         self._read_s = clock.real_s()
         self._world = world_of(load_registry(self._database))
         self._failing = False
+        self._asked_s: dict[str, float] = {}
 
     def world(self) -> World:
         """Return the world, at most `REFRESH_S` old when the registry can be read."""
         now_s = self._clock.real_s()
         if now_s - self._read_s >= REFRESH_S:
             self._read_s = now_s
+            self._refresh()
+        return self._world
+
+    def world_with(self, device: str) -> World:
+        """Return the world after looking for a device that is not in it: it may have enrolled this very moment."""
+        now_s = self._clock.real_s()
+        if now_s - self._asked_s.get(device, float("-inf")) >= ASK_AGAIN_S:
+            if len(self._asked_s) >= _ASKED_MAX:
+                self._asked_s.clear()
+            self._asked_s[device] = self._read_s = now_s
             self._refresh()
         return self._world
 

@@ -12,9 +12,9 @@ What cannot be committed is not acknowledged: the batch stays in hand and is tri
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from contracts.clock import Clock
 from contracts.rows import Mark
@@ -59,13 +59,23 @@ class Handover:
         return self._entries.pop(number, None)
 
 
+class Registry(Protocol):
+    """What is needed of `registry.RegistryReader`."""
+
+    def world(self) -> World:
+        """Return the registry as it is known."""
+
+    def world_with(self, device: str) -> World:
+        """Return it after a look for a device that it does not hold."""
+
+
 class IngestService:
     """Judges messages and makes the judgement durable."""
 
-    def __init__(self, state: IngestState, *, clock: Clock, world: Callable[[], World], verifier: Verifier) -> None:
+    def __init__(self, state: IngestState, *, clock: Clock, registry: Registry, verifier: Verifier) -> None:
         self._state = state
         self._clock = clock
-        self._world = world
+        self._registry = registry
         self._verifier = verifier
         self.handover = Handover()
         self._known = Known()
@@ -108,12 +118,15 @@ class IngestService:
         return judging
 
     def _judging(self) -> Judging:
-        return Judging(self._known, self._world(), self._clock.now_ns(), self._state.has_release)
+        return Judging(self._known, self._registry.world(), self._clock.now_ns(), self._state.has_release)
 
     def _admitted(self, messages: Sequence[Received], judging: Judging) -> list[Admitted]:
         admitted: list[Admitted] = []
         for received in messages:
             verdict = steps.admit(received, judging.world)
+            if isinstance(verdict, Refusal) and verdict.device is not None:
+                judging.world = self._registry.world_with(verdict.device)
+                verdict = steps.admit(received, judging.world)
             if isinstance(verdict, Refusal):
                 judging.refuse(received, verdict)
             else:

@@ -84,6 +84,7 @@ class Refusal:
 
     reason: Reason
     identity: Identity | None = None
+    device: str | None = None  # whom check 3 did not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def admit(received: Received, world: World) -> Admitted | Refusal:
     except TopicError:
         return Refusal("topic")
     device = world.active(topic.device)  # 3
-    return Refusal("unknown_device") if device is None else Admitted(received, device, topic.kind)
+    return Refusal("unknown_device", device=topic.device) if device is None else Admitted(received, device, topic.kind)
 
 
 def read(admitted: Admitted) -> Content | Refusal:
