@@ -133,7 +133,7 @@ class Publisher:
         return True
 
     def _send(self, offer: Offer, uplink: Uplink, now_s: float) -> bool:
-        rows = _leading_run(self._outbox.rows(offer.stream, offer.first, offer.n), offer.first)
+        rows = self._leading_run(self._outbox.rows(offer.stream, offer.first, offer.n), offer.first)
         if not rows:
             _LOG.error("%s: record %d of %s is not in the outbox", self.identity.device, offer.first, offer.stream)
             self._sending.gone(offer.stream, offer.first, offer.first)
@@ -150,19 +150,23 @@ class Publisher:
         first, ob = rows[0], self.identity.ob
         if not RULES[offer.stream].joined:
             return Frame(ob, first.seq, offer.lo, first.start or 0, first.body).encode(), CONTENT_BINARY
-        age_s = (self._clock.now_ns() - first.committed_ns) / NS / self._clock.speed
-        hist = not 0 <= age_s <= HISTORIC_AFTER_S
-        bodies = [row.body for row in rows]
+        bodies, hist = [row.body for row in rows], self._is_historic(first)
         return pack_json(join(ob=ob, stream=offer.stream, seq=first.seq, lo=offer.lo, hist=hist, rows=bodies))
 
+    def _leading_run(self, rows: Sequence[Row], first: int) -> list[Row]:
+        """Return the rows that follow each other from `first` on, fit a message and are all historic or all not."""
+        run: list[Row] = []
+        size = 0
+        for row in rows:
+            size += len(row.body) + 1
+            follows = row.seq == first + len(run)
+            if not follows or (
+                run and (size > MAX_JOINED_BYTES or self._is_historic(row) != self._is_historic(run[0]))
+            ):
+                break
+            run.append(row)
+        return run
 
-def _leading_run(rows: Sequence[Row], first: int) -> list[Row]:
-    """Return the rows that follow each other from `first` on and together fit a message."""
-    run: list[Row] = []
-    size = 0
-    for row in rows:
-        size += len(row.body) + 1
-        if row.seq != first + len(run) or (run and size > MAX_JOINED_BYTES):
-            break
-        run.append(row)
-    return run
+    def _is_historic(self, row: Row) -> bool:
+        age_s = (self._clock.now_ns() - row.committed_ns) / NS / self._clock.speed
+        return not 0 <= age_s <= HISTORIC_AFTER_S

@@ -46,8 +46,9 @@ class Recorder:
 
     def flush(self) -> None:
         """Commit what waits; what finds no room waits on."""
-        if self._waiting and self._commit(self._waiting):
-            self._waiting = []
+        records, self._waiting = self._waiting, []  # a commit may add records of its own: what it had to give up
+        if records and not self._commit(records):
+            self._waiting = records + self._waiting
 
     def commit(self, record: NewRecord) -> bool:
         """Commit one record now; False when there is no room."""
