@@ -1,0 +1,127 @@
+"""cabinet.toml: what is taken, and what stops the start with a sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.errors import SettingsError
+from edge.settings import load_cabinet, load_cabinets
+
+KIOSK = """
+time_file = "../../time.json"
+[device]
+id = "kiosk-10016-1"
+kind = "kiosk"
+[enrol]
+url = "https://127.0.0.1:8800"
+token = "once"
+ca_fingerprint = "ab"
+[simulated]
+seed = 7
+[[instrument]]
+kind = "genexpert"
+link = "tcp:127.0.0.1:9000"
+modules = 4
+t_max_s = 2700
+insertion_s = 30
+assay = "SARSCOV2"
+targets = ["sars-cov-2"]
+"""
+AIR = """
+[device]
+id = "air-10016"
+kind = "air_monitor"
+folder = "/var/lib/kioskwatch/air"
+[enrol]
+url = "https://gateway.example:8800"
+[[instrument]]
+kind = "scd30"
+link = "serial:/dev/ttyUSB0"
+sample_period_s = 60
+"""
+
+
+def _write(folder: Path, text: str, name: str = "cabinet.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_simulated_kiosk_and_a_real_air_monitor_are_read(tmp_path: Path) -> None:
+    kiosk = load_cabinet(_write(tmp_path, KIOSK))
+    assert kiosk.folder == tmp_path / "."
+    assert kiosk.time_file == tmp_path / "../../time.json"
+    rules = kiosk.cabinet.instrument[0].visit_rules()
+    assert (rules.places, rules.modules, rules.insertion_s, rules.t_max_s) == (4, 4, 30, 2700)
+    air = load_cabinet(_write(tmp_path, AIR))
+    assert air.folder == Path("/var/lib/kioskwatch/air")
+    assert air.time_file is None
+
+
+def test_a_real_kiosk_has_the_designs_defaults(tmp_path: Path) -> None:
+    lines = [
+        line for line in KIOSK.splitlines() if not line.startswith(("time_file", "[simulated]", "seed", "insertion"))
+    ]
+    rules = load_cabinet(_write(tmp_path, "\n".join(lines))).cabinet.instrument[0].visit_rules()
+    assert (rules.places, rules.insertion_s) == (4, 600)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("seed = 7", "sede = 7", "sede"),
+        ("modules = 4", "moduls = 4", "moduls"),
+        ('id = "kiosk-10016-1"', 'id = "Kiosk 1"', "id"),
+        ('kind = "kiosk"', 'kind = "tram"', "kind"),
+        ('kind = "kiosk"', 'kind = "air_monitor"', "analyser"),
+        ('time_file = "../../time.json"', "", "time_file"),
+        ("[simulated]\nseed = 7", "", "simulated"),
+        ("modules = 4", "modules = 5\nplaces = 4", "places"),
+        ("t_max_s = 2700", "t_max_s = 0", "t_max_s"),
+        ('assay = "SARSCOV2"', "", "assay"),
+        ("modules = 4", "sample_period_s = 60", "sample_period_s"),
+        ('kind = "genexpert"', 'kind = "genexprt"', "genexprt"),
+        ('link = "tcp:127.0.0.1:9000"', "link = 9000", "link"),
+        ("[enrol]", "[enrol", ""),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_and_names_itself(tmp_path: Path, old: str, new: str, word: str) -> None:
+    assert old in KIOSK
+    with pytest.raises(SettingsError) as refused:
+        load_cabinet(_write(tmp_path, KIOSK.replace(old, new)))
+    assert "cabinet.toml" in str(refused.value)
+    assert word in str(refused.value)
+
+
+def test_no_instrument_two_analysers_and_a_sensor_without_period_are_refused(tmp_path: Path) -> None:
+    analyser = KIOSK[KIOSK.index("[[instrument]]") :]
+    for text in (
+        KIOSK[: KIOSK.index("[[instrument]]")] + "",
+        KIOSK + analyser,
+        AIR.replace("sample_period_s = 60", ""),
+        AIR.replace("sample_period_s = 60", "sample_period_s = -1"),
+    ):
+        with pytest.raises(SettingsError):
+            load_cabinet(_write(tmp_path, text))
+
+
+def test_a_missing_file_and_one_that_is_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    for path in (tmp_path / "missing.toml", tmp_path / "binary.toml"):
+        with pytest.raises(SettingsError, match=path.name):
+            load_cabinet(path)
+
+
+def test_two_cabinets_may_share_neither_folder_nor_id(tmp_path: Path) -> None:
+    one = _write(tmp_path, KIOSK)
+    with pytest.raises(SettingsError, match="folder"):
+        load_cabinets([one, _write(tmp_path, KIOSK.replace("kiosk-10016-1", "kiosk-10016-2"), "other.toml")])
+    (tmp_path / "b").mkdir()
+    with pytest.raises(SettingsError, match="kiosk-10016-1"):
+        load_cabinets([one, _write(tmp_path / "b", KIOSK)])
+
+
+def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_cabinet(_write(tmp_path, KIOSK.replace('token = "once"', 'token = "TOPSECRET"\nwrong = 1')))
+    assert "TOPSECRET" not in str(refused.value)
