@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import msgspec
-from stores.state.accounts import Audit, AuditRow
-from stores.state.database import Database, Transaction
 
 from contracts.clock import Clock
+from stores.state.accounts import Audit, AuditRow
+from stores.state.database import Database, Transaction
 
 SYSTEM = "system"
 PAGE_ROWS = 100

@@ -7,8 +7,16 @@ alerts about people's health; a technician handles those about a device. An audi
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
+from backend.web.words import N_
+
 Role = Literal["officer", "technician", "admin", "auditor"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
+ROLE_NAMES: Final[dict[Role, str]] = {
+    "officer": N_("officer"),
+    "technician": N_("technician"),
+    "admin": N_("administrator"),
+    "auditor": N_("auditor"),
+}
 
 
 class Permission(StrEnum):

@@ -22,7 +22,7 @@ from backend.accounts.guard import (
     signed_in,
 )
 from backend.accounts.passwords import MAX_BYTES
-from backend.accounts.roles import ROLES, Permission
+from backend.accounts.roles import ROLE_NAMES, Permission
 from backend.accounts.service import AccountService
 from backend.errors import InputError, NotAllowedError, NotSignedInError
 from backend.web.openapi import answers
@@ -167,7 +167,9 @@ class AccountRoutes:
         return self._pages.answer(request, "audit.html", rows=rows, broken_at=self._audit.broken_at())
 
     def _accounts(self, request: Request, told: tuple[str, str] | None) -> Response:
-        return self._pages.answer(request, "accounts.html", accounts=self._service.accounts(), roles=ROLES, told=told)
+        return self._pages.answer(
+            request, "accounts.html", accounts=self._service.accounts(), roles=ROLE_NAMES, told=told
+        )
 
     # --- API ---------------------------------------------------------------------------------------
 

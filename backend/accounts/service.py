@@ -11,12 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stores.state.accounts import Account, Accounts, Session
-from stores.state.database import Database
-
 from backend.accounts.audit import SYSTEM, AuditLog
 from backend.accounts.passwords import Passwords, check_new_password, random_password
-from backend.accounts.roles import GRANTS, ROLES, Role
+from backend.accounts.roles import GRANTS, ROLE_NAMES, ROLES, Role
 from backend.errors import ConflictError, InputError, NotFoundError, NotSignedInError
 from backend.web.security import SIGN_IN, SIGN_IN_REFUSED, RateLimits
 from backend.web.viewer import Viewer
@@ -24,6 +21,8 @@ from backend.web.words import N_
 from contracts.clock import Clock
 from contracts.errors import TopicError
 from contracts.topics import check_name
+from stores.state.accounts import Account, Accounts, Session
+from stores.state.database import Database
 
 SESSION_LIFE_S: Final = 12 * 3600  # a shift
 SESSION_IDLE_S: Final = 2 * 3600
@@ -265,6 +264,7 @@ def viewer_for(account: Account, session: Session) -> Viewer:
     return Viewer(
         name=account.name,
         role=account.role,
+        role_name=ROLE_NAMES[check_role(account.role)],
         permissions=frozenset(str(permission) for permission in GRANTS[check_role(account.role)]),
         must_change=account.must_change,
         csrf=session.csrf,

@@ -63,10 +63,10 @@ class AlertProjection:
 def points(event: AlertEventRow, alert: AlertRow, still_open: Mapping[tuple[str, str | None, str], int]) -> list[Point]:
     """Return an event as points: how many alerts of this rule and zone are open now, at each severity.
 
-    All severities, because an alert that grows worse leaves the milder line; `state` stands on its own line only.
+    A repeated alert may have changed its severity and so its line: then every line is told, one of them with `state`.
     """
     drawn = []
-    for severity in SEVERITIES:
+    for severity in SEVERITIES if event.event == "again" else (alert.severity,):
         tags = {"district": alert.district, "zone": alert.zone, "rule": alert.rule, "level": severity}
         state = {"state": STATES[event.event]} if severity == alert.severity else {}
         fields: dict[str, Value] = {"open": still_open.get((alert.rule, alert.zone, severity), 0), **state}

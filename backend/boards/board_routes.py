@@ -14,13 +14,14 @@ from backend.boards.cache import AnswerCache
 from backend.boards.charts import ChartAnswer
 from backend.boards.figures import SPANS, Figures
 from backend.boards.panels import PanelDrawing, find_panel
-from backend.boards.routes import DEFAULT_SPAN, SpanKey, chart_response, choices, encode_chart, span_key
+from backend.boards.routes import SpanKey, chart_response, choices, encode_chart, span_key
 from backend.errors import NotFoundError
 from backend.web.openapi import answers
 from backend.web.pages import Pages, json_answer
 from backend.web.words import N_, Words
 from dashboards.panels import Board, Panel
 
+BOARD_SPAN: Final = "2w"
 PREFIX: Final = "kioskwatch-"  # Grafana's uids carry it, addresses here do not
 
 
@@ -80,7 +81,7 @@ class PanelRoutes:
         router.add_api_route("/{board}/{panel}", self.panel, responses=answers(ChartAnswer))
         return router
 
-    def board_page(self, request: Request, board: str, span: str = DEFAULT_SPAN) -> Response:
+    def board_page(self, request: Request, board: str, span: str = BOARD_SPAN) -> Response:
         """Show a board."""
         words = self._pages.words(request)
         shown, key = self._board(board), span_key(span)
@@ -115,7 +116,7 @@ class PanelRoutes:
         words = self._pages.words(request)
         return json_answer(BoardsAnswer([_board_answer(key, board, words) for key, board in self._boards.items()]))
 
-    async def panel(self, request: Request, board: str, panel: str, span: SpanKey = DEFAULT_SPAN) -> Response:
+    async def panel(self, request: Request, board: str, panel: str, span: SpanKey = BOARD_SPAN) -> Response:
         """Return a panel's chart."""
         words = self._pages.words(request)
         shown = find_panel(self._board(board), panel)

@@ -1,14 +1,16 @@
 """A chart: named columns with their source and noise; the browser draws it, the CSV holds the same numbers. Pure.
 
 What is drawn and what is downloaded come from one value, so they cannot differ. Shares are fractions here and per
-cent on the screen. A noisy share may be stored below 0 or above 1: it is clamped for the screen, and the CSV
-has both (DESIGN §7: stored as drawn, clamped on screens only).
+cent on the screen. A noisy share may be stored below 0 or above 1: it is clamped for the screen, and the CSV has both
+(DESIGN §7: stored as drawn, clamped on screens only). A column with a hole (a day with too few tests, an hour without
+readings) is drawn as two pieces.
 """
 
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import msgspec
@@ -17,7 +19,8 @@ from contracts.windows import NS, to_datetime
 from stores.series.port import Series
 
 Role = Literal["value", "history", "low", "high", "limit", "expected"]
-SHARE: Final = "%"
+SHARE: Final = "share"  # a fraction; the screen says per cent
+HOLE: Final = 1.75  # times the usual step: from there on a line is broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Chart:
 
 
 class SeriesAnswer(msgspec.Struct, frozen=True):
-    """How one column is drawn."""
+    """One line: seconds UTC and a value for each, null where the line is broken; and how it is drawn."""
 
     key: str
     label: str
@@ -65,10 +68,12 @@ class SeriesAnswer(msgspec.Struct, frozen=True):
     source: str
     digits: int
     points: bool
+    times_s: list[float]
+    values: list[float | None]
 
 
 class ChartAnswer(msgspec.Struct, frozen=True):
-    """A chart as the browser gets it: `columns[0]` are seconds UTC, then one column for each of `series`."""
+    """A chart as the browser gets it."""
 
     title: str
     unit: str
@@ -78,7 +83,6 @@ class ChartAnswer(msgspec.Struct, frozen=True):
     utc_offset_s: int
     time_label: str
     series: list[SeriesAnswer]
-    columns: list[list[float | None]]
 
 
 FEW_POINTS: Final = 60  # up to here each point is marked, so that a gap and a single point are seen
@@ -86,15 +90,7 @@ CSV_HEAD: Final = ("time_utc", "time_district", "series", "value", "stored", "un
 
 
 def answer(chart: Chart, *, utc_offset_s: int, time_label: str) -> ChartAnswer:
-    """Lay the columns side by side; an instant that a column does not have is null."""
-    times = sorted({time for column in chart.columns for time in column.times_ns})
-    rows = {time: row for row, time in enumerate(times)}
-    columns: list[list[float | None]] = [[time / NS for time in times]]
-    for column in chart.columns:
-        laid: list[float | None] = [None] * len(times)
-        for time, value in zip(column.times_ns, column.drawn(), strict=True):
-            laid[rows[time]] = value
-        columns.append(laid)
+    """Return what the browser draws."""
     return ChartAnswer(
         title=chart.title,
         unit=chart.unit,
@@ -104,7 +100,6 @@ def answer(chart: Chart, *, utc_offset_s: int, time_label: str) -> ChartAnswer:
         utc_offset_s=utc_offset_s,
         time_label=time_label,
         series=[_series(column) for column in chart.columns],
-        columns=columns,
     )
 
 
@@ -133,6 +128,7 @@ def numbers_of(series: Series) -> tuple[list[int], list[float]]:
 
 
 def _series(column: Column) -> SeriesAnswer:
+    times, values = _in_pieces(column)
     return SeriesAnswer(
         key=column.key,
         label=column.label,
@@ -141,7 +137,24 @@ def _series(column: Column) -> SeriesAnswer:
         source=column.source,
         digits=column.digits,
         points=len(column.values) <= FEW_POINTS,
+        times_s=times,
+        values=values,
     )
+
+
+def _in_pieces(column: Column) -> tuple[list[float], list[float | None]]:
+    """Put a null into the middle of each hole: other columns' instants must not break this one, its own holes must."""
+    steps = sorted(after - before for before, after in pairwise(column.times_ns))
+    hole_ns = HOLE * steps[len(steps) // 2] if steps else 0.0
+    times: list[float] = []
+    values: list[float | None] = []
+    for time, value in zip(column.times_ns, column.drawn(), strict=True):
+        if times and time - times[-1] * NS > hole_ns:
+            times.append((times[-1] + time / NS) / 2)
+            values.append(None)
+        times.append(time / NS)
+        values.append(value)
+    return times, values
 
 
 def _times(ns: int, utc_offset_s: int) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from backend.boards.charts import SHARE, Chart, Column, Role
 from backend.boards.reader import IMPORTS, Points, Reader, Span, Tags, number, numbers
 from backend.web.names import Names
-from backend.web.reasons import METRIC_NAMES
+from backend.web.reasons import DIGITS, METRIC_NAMES
 from backend.web.words import N_, Words
 from contracts.metrics import METRICS
 from contracts.windows import DAY_S, NS
@@ -62,10 +62,11 @@ class Figures:
         columns = [*self._history(zone, target, span)]
         columns += [
             self._share("positivity", N_("Positive share"), "value", field["positivity"], field["noise_sd"]),
-            self._share("lower", N_("95 % range, lower end"), "low", field["lower"], field["noise_sd"]),
-            self._share("upper", N_("95 % range, upper end"), "high", field["upper"], field["noise_sd"]),
+            self._share("lower", N_("95% range, lower end"), "low", field["lower"], field["noise_sd"]),
+            self._share("upper", N_("95% range, upper end"), "high", field["upper"], field["noise_sd"]),
         ]
-        expected = self.reader.expected(level, target, span, tags).get(key, {})
+        # The detector works on windows, whatever the curve is drawn by.
+        expected = self.reader.expected(f"{level.partition('_')[0]}_window", target, span, tags).get(key, {})
         if expected:
             columns.append(self._share("expected", N_("Expected share"), "expected", expected, {}, DETECTOR))
         return self._chart(N_("Share of positive tests"), SHARE, span, columns)
@@ -157,7 +158,7 @@ class Figures:
             source=self.words.text(MEASURED),
             times_ns=times,
             values=values,
-            digits=0 if metric == "co2_ppm" else 1,
+            digits=DIGITS.get(metric, 0),
         )
 
     def _limits(self, metric: str, zone: str, span: Span) -> list[Column]:
@@ -170,12 +171,10 @@ class Figures:
                 unit=METRICS[metric].unit,
                 source=self.words.text(RULE),
                 times_ns=(span.start_ns, span.stop_ns),
-                values=(limit, limit),
+                values=(rule.limit, rule.limit),
                 digits=0,
             )
             for rule in self.names.registry.limits_on(metric, kinds)
-            for limit in (rule.above, rule.below)
-            if limit is not None
         ]
 
     def _chart(self, title: str, unit: str, span: Span, columns: Sequence[Column]) -> Chart:

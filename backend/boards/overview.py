@@ -40,7 +40,7 @@ class ZoneCard:
     positivity_note: str
     spark: Spark | None
     spark_label: str
-    kiosks: str
+    releases: str
     co2: str
     open_alerts: str
 
@@ -60,7 +60,7 @@ def lede(alerts: Sequence[AlertRow], words: Words) -> str:
 
 def sentences(evidence: Evidence, zone: str, words: Words) -> list[str]:
     """Return what is known of a zone's (or the district's) tests, and how sure that is."""
-    told = [_share_sentence(newest_share(evidence.days, zone), words)]
+    told = [_share_sentence(newest_share(evidence.days, zone), evidence.now_ns, words)]
     moved = trend(evidence, zone)
     if moved is not None:
         way, now, before = moved
@@ -68,17 +68,32 @@ def sentences(evidence: Evidence, zone: str, words: Words) -> list[str]:
     seen = reporting(evidence, zone)
     if seen is not None and seen[0] < seen[1]:
         told.append(
-            words.text("Only %(seen)s of %(expected)s kiosks reported that day.", seen=seen[0], expected=seen[1])
+            words.text(
+                "Only %(seen)s of the %(expected)s releases expected of its kiosks have come for that day.",
+                seen=seen[0],
+                expected=seen[1],
+            )
         )
     return told
 
 
-def _share_sentence(share: Share | None, words: Words) -> str:
+def _share_sentence(share: Share | None, now_ns: int, words: Words) -> str:
     if share is None:
         return words.text("Too few tests have been released to give a positive share yet.")
+    over = share.start_ns + DAY_S * NS <= now_ns
+    sentence = (
+        N_(
+            "On %(day)s %(share)s of the tests were positive; with the noise that protects visitors the true share "
+            "lies between %(lower)s and %(upper)s (95%%)."
+        )
+        if over
+        else N_(
+            "On %(day)s so far %(share)s of the tests were positive; with the noise that protects visitors the true "
+            "share lies between %(lower)s and %(upper)s (95%%)."
+        )
+    )
     return words.text(
-        "On %(day)s %(share)s of the tests were positive; with the noise that protects visitors the true share lies "
-        "between %(lower)s and %(upper)s (95 %%).",
+        sentence,
         day=words.day(share.start_ns),
         share=words.percent(share.value),
         lower=words.percent(share.lower),
@@ -126,7 +141,7 @@ def _zone_card(zone: str, evidence: Evidence, alerts: Sequence[AlertRow], names:
         positivity_note=_positivity_note(share, words),
         spark=_spark(evidence, zone),
         spark_label=words.text("Positive share over the last half year"),
-        kiosks=f"{seen[0]} / {seen[1]}" if seen is not None else "–",
+        releases=f"{seen[0]} / {seen[1]}" if seen is not None else "–",
         co2=highest_co2(evidence, zone, names),
         open_alerts=words.number(len(alerts)),
     )
@@ -187,7 +202,7 @@ def _day_row(evidence: Evidence, zone: str, start_ns: int, words: Words) -> Mapp
         if lower is not None and upper is not None
         else "",
         "valid": words.text("too few") if few or valid is None else _with_noise(valid, noise, words),
-        "kiosks": f"{int(seen)} / {int(expected)}" if seen is not None and expected is not None else "",
+        "releases": f"{int(seen)} / {int(expected)}" if seen is not None and expected is not None else "",
     }
 
 

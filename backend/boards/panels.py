@@ -77,12 +77,13 @@ class PanelDrawing:
     def stats(self, panel: Panel, span: Span) -> list[Stat]:
         """Return a stat panel's numbers, the gravest first."""
         found = [
-            (float(series.values[-1]), self._label(line, series))
+            (float(series.values[-1]), self._label(panel, line, series))
             for line, query in self._questions(panel, span)
             for series in self.figures.reader.store.query(query)
             if isinstance(series.values[-1], int | float)
         ]
-        return [self._stat(panel, value, label) for value, label in sorted(found, key=lambda one: (-one[0], one[1]))]
+        told = sorted((one for one in found if one[0] or panel.unit != "alerts"), key=lambda one: (-one[0], one[1]))
+        return [self._stat(panel, value, label) for value, label in told]
 
     def _questions(self, panel: Panel, span: Span) -> Sequence[tuple[Line, SeriesQuery]]:
         return panel.queries(to_datetime(span.start_ns), to_datetime(span.stop_ns))
@@ -97,7 +98,7 @@ class PanelDrawing:
         where = "/".join(value for value in series.tags.values() if value)
         return Column(
             key=f"{line.field}:{where}" if where else line.field,
-            label=self._label(line, series),
+            label=self._label(panel, line, series),
             role=_ROLES.get(line.style, "value"),
             unit=self._unit(panel),
             source=f"{query.bucket}/{query.measurement}/{query.field}",
@@ -106,16 +107,18 @@ class PanelDrawing:
             digits=_DIGITS.get(panel.unit, 0),
         )
 
-    def _label(self, line: Line, series: Series) -> str:
-        tags = {name: value for name, value in series.tags.items() if value}
+    def _label(self, panel: Panel, line: Line, series: Series) -> str:
+        """Say what tells this line from the others of its panel: the panel's title says the rest."""
         layouts = (one.layout for one in self._names.registry.layouts.values())
         targets = len({target for layout in layouts for assay in layout.assays for target in assay.targets})
-        parts = [
-            self._names.zone(value) if name == "zone" else self._names.site(value) if name == "site" else value
-            for name, value in tags.items()
-            if name != "target" or targets > 1
-        ]
-        return " · ".join([self._words.text(line.label), *parts])
+        tags = {name: value for name, value in series.tags.items() if value and (name != "target" or targets > 1)}
+        alike = len({one.label for one in panel.lines}) == 1 and tags
+        told = [self._tag(name, value) for name, value in tags.items()]
+        return " · ".join(told if alike else [self._words.text(line.label), *told])
+
+    def _tag(self, name: str, value: str) -> str:
+        tellers = {"zone": self._names.zone, "site": self._names.site, "kind": self._names.kind}
+        return tellers[name](value) if name in tellers else self._words.text(value)
 
     def _limit(self, panel: Panel, threshold: Threshold, span: Span) -> Column:
         return Column(

@@ -123,7 +123,7 @@ class BoardRoutes:
     def _positivity_figure(self, words: Words, zone: str | None, target: str, length: str, span: str) -> Figure:
         query = {"target": target, "level": length, "span": span, **({"zone": zone} if zone is not None else {})}
         note = words.text(
-            "Band: the range in which the true share lies (95 %%), privacy noise included. Dashed: public statistics, "
+            "Band: the range in which the true share lies (95%%), privacy noise included. Dashed: public statistics, "
             "a source of its own: %(source)s.",
             source=self._ports.figures(words).history_source(),
         )

@@ -84,8 +84,8 @@ class ZoneAnswer(msgspec.Struct, frozen=True):
     positivity: float | None
     lower: float | None
     upper: float | None
-    kiosks_reporting: int | None
-    kiosks_expected: int | None
+    releases: int | None
+    releases_expected: int | None
 
 
 class DistrictAnswer(msgspec.Struct, frozen=True):
@@ -161,8 +161,8 @@ def _zone(zone: str, evidence: Evidence, alerts: Sequence[AlertRow], names: Name
         positivity=share.value if share is not None else None,
         lower=share.lower if share is not None else None,
         upper=share.upper if share is not None else None,
-        kiosks_reporting=seen[0] if seen is not None else None,
-        kiosks_expected=seen[1] if seen is not None else None,
+        releases=seen[0] if seen is not None else None,
+        releases_expected=seen[1] if seen is not None else None,
     )
 
 

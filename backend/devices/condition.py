@@ -16,11 +16,11 @@ from contracts.errors import ContractError
 from contracts.messages import Birth, State, decode_document
 from contracts.metrics import METRICS
 from contracts.query import SeriesQuery
+from contracts.registry import Device
+from contracts.rows import DeviceReport
 from contracts.windows import DAY_S, NS, to_datetime, to_ns
 from stores.errors import StoreError
 from stores.series.port import TimeSeriesStore
-from stores.state.devices import Device
-from stores.state.reports import DeviceReport
 
 log = logging.getLogger(__name__)
 

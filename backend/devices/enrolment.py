@@ -24,9 +24,10 @@ from backend.devices.registry import LiveRegistry
 from backend.errors import InputError, NotAllowedError, NotFoundError
 from backend.web.security import ENROL, ENROL_REFUSED, RateLimits
 from backend.web.words import N_
+from contracts.registry import Device, RegistrySnapshot
 from contracts.windows import to_ns
 from stores.state.database import Database
-from stores.state.devices import Certificate, Device, Registry, RegistrySnapshot
+from stores.state.devices import Certificate, Registry
 
 TOKEN_LIFE_S: Final = 24 * 3600
 TOKEN_BYTES: Final = 32

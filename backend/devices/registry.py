@@ -10,21 +10,10 @@ from backend.devices.district_file import DistrictFile
 from backend.errors import OperatorError
 from contracts.clock import Clock
 from contracts.layout import Assay, AssayLayout
+from contracts.registry import Device, District, Layout, LimitRule, RegistrySnapshot, Rule, Site, StuckRule, Zone
 from stores.errors import StoreUnavailableError
 from stores.state.database import Database
-from stores.state.devices import (
-    Device,
-    District,
-    Layout,
-    LimitRule,
-    Registry,
-    RegistrySnapshot,
-    Rule,
-    Site,
-    StuckRule,
-    Zone,
-    load_registry,
-)
+from stores.state.devices import Registry, load_registry
 
 # Two windows are open at once and the next one's counters are drawn already (DESIGN §7): a new layout comes after.
 LAYOUT_AFTER_WINDOWS: Final = 2

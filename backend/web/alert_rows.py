@@ -38,6 +38,7 @@ class AlertLine:
     headline: str
     place: str
     state_word: str
+    severity_word: str
     opened_ns: int
     last_ns: int
     cleared_ns: int | None
@@ -59,6 +60,7 @@ def line(row: AlertRow, names: Names) -> AlertLine:
         headline=headline(finding(row, names), words),
         place=names.place_of(bare(row.subject)),
         state_word=", ".join([words.text(STATE_WORDS[row.state]), *([words.text(N_("over"))] if over else [])]),
+        severity_word=words.text(SEVERITY_WORDS[row.severity]),
         opened_ns=row.opened_ns,
         last_ns=row.last_ns,
         cleared_ns=row.cleared_ns,

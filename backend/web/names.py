@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.web.words import N_, Words
-from stores.state.devices import RegistrySnapshot
+from contracts.registry import RegistrySnapshot
 
 SubjectKind = Literal["device", "zone", "district", "unknown"]
 

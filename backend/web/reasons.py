@@ -40,19 +40,19 @@ FACT_NAMES: Final[Mapping[str, str]] = {
     "positives": N_("Positive, with noise"),
     "valid": N_("Valid tests, with noise"),
     "positivity": N_("Positive share"),
-    "lower": N_("95 % range, lower end"),
-    "upper": N_("95 % range, upper end"),
+    "lower": N_("95% range, lower end"),
+    "upper": N_("95% range, upper end"),
     "p0": N_("Expected share"),
     "s": N_("Detector's sum"),
     "threshold": N_("Detector's threshold"),
     "noise_sd": N_("Noise of the positives (standard deviation)"),
-    "kiosks_reporting": N_("Kiosks that reported"),
-    "kiosks_expected": N_("Kiosks expected"),
+    "kiosks_reporting": N_("Releases that had come"),
+    "kiosks_expected": N_("Releases expected"),
     "cases_needed": N_("Positives that would have been enough"),
     "odds_ratio": N_("Rise the detector looks for (odds ratio)"),
-    "level": N_("Level"),
     "window_s": N_("Window"),
 }
+_ORDER: Final = {name: place for place, name in enumerate(FACT_NAMES)}
 _SHARES: Final = frozenset({"positivity", "lower", "upper", "p0"})
 _SPANS: Final = frozenset({"hold_s", "held_s", "window_s"})
 
@@ -95,10 +95,11 @@ def shown(metric: str, value: float, words: Words) -> str:
     """Return a reading with its unit."""
     row = METRICS.get(metric)
     unit = f"\N{NO-BREAK SPACE}{row.unit}" if row is not None and row.unit else ""
-    return f"{words.number(value, 0 if abs(value) >= _WHOLE_FROM else 1)}{unit}"
+    return f"{words.number(value, DIGITS.get(metric, 0))}{unit}"
 
 
-_WHOLE_FROM: Final = 100  # a tenth of a ppm says nothing, a tenth of a degree does
+# A tenth of a ppm says nothing, a tenth of a degree does.
+DIGITS: Final[Mapping[str, int]] = {"temperature_c": 1, "day_min_temperature_c": 1, "humidity_pct": 1}
 
 
 def _tell_limit(finding: Finding, words: Words) -> Reason:
@@ -161,16 +162,16 @@ def _tell_detector(finding: Finding, words: Words) -> Reason:
     facts, _ = finding.facts, words.text
     why = []
     if {"positivity", "p0"} <= facts.keys():
-        sentence = N_("%(share)s of the tests were positive; %(expected)s was expected from the weeks before.")
-        share, expected = words.percent(_number(facts, "positivity")), words.percent(_number(facts, "p0"))
-        why.append(_(sentence, share=share, expected=expected))
-    if "threshold" in facts:
         sentence = N_(
-            "The detector adds up the evidence window by window: its sum is %(s)s and it reports above %(threshold)s."
+            "In %(window)s %(share)s of the tests were positive; %(expected)s was expected from the weeks before."
         )
-        why.append(
-            _(sentence, s=words.number(_number(facts, "s"), 1), threshold=words.number(_number(facts, "threshold"), 1))
-        )
+        share, expected = words.percent(_number(facts, "positivity")), words.percent(_number(facts, "p0"))
+        why.append(_(sentence, window=_window(facts, words), share=share, expected=expected))
+    s, threshold = (words.number(_number(facts, name), 1) for name in ("s", "threshold"))
+    sentence = N_(
+        "The detector adds the evidence up window by window: its sum is %(s)s, and it reports above %(most)s."
+    )
+    why.append(_(sentence, s=s, most=threshold))
     return Reason(
         headline=_("More positive tests than expected"),
         why=tuple(why),
@@ -184,12 +185,19 @@ def _tell_detector(finding: Finding, words: Words) -> Reason:
     )
 
 
+def _window(facts: Facts, words: Words) -> str:
+    if not {"window_start_ns", "window_s"} <= facts.keys():
+        return words.text("the newest window")
+    start, span = words.instant(int(_number(facts, "window_start_ns"))), words.span(_number(facts, "window_s"))
+    return words.text("the %(span)s from %(start)s on", span=span, start=start)
+
+
 def _how_sure(facts: Facts, words: Words) -> tuple[str, ...]:
     _ = words.text
     sure = []
     if {"lower", "upper"} <= facts.keys():
         sentence = N_(
-            "With the noise that protects visitors the true share lies between %(lower)s and %(upper)s (95 %%)."
+            "With the noise that protects visitors the true share lies between %(lower)s and %(upper)s (95%%)."
         )
         lower, upper = (words.percent(max(0.0, min(1.0, _number(facts, end)))) for end in ("lower", "upper"))
         sure.append(_(sentence, lower=lower, upper=upper))
@@ -197,12 +205,28 @@ def _how_sure(facts: Facts, words: Words) -> tuple[str, ...]:
         reporting, expected = int(_number(facts, "kiosks_reporting")), int(_number(facts, "kiosks_expected"))
         if reporting < expected:
             sure.append(
-                _("Only %(reporting)s of %(expected)s kiosks had reported.", reporting=reporting, expected=expected)
+                _(
+                    "Only %(come)s of %(expected)s expected releases had come.",
+                    come=reporting,
+                    expected=expected,
+                )
             )
         else:
-            sure.append(_("All %(expected)s kiosks had reported.", expected=expected))
+            sure.append(_("All %(expected)s expected releases had come.", expected=expected))
     sure.append(_("The threshold is set so that the whole district has about one false alarm a fortnight."))
     return tuple(sure)
+
+
+def _tell_restricted(finding: Finding, words: Words) -> Reason:
+    _ = words.text
+    held = words.span(_number(finding.facts, "held_s"))
+    return Reason(
+        headline=_("A safety limit is exceeded"),
+        why=(_("It had lasted for %(held)s when the rule reported it.", held=held),),
+        sure=(_("People live or lie in this room, so its readings are not shown here; only that the rule applies."),),
+        now=(_("Ask the people on site to look, or open the readings together with a second officer."),),
+        numbers=(),
+    )
 
 
 def _tell_unknown(finding: Finding, words: Words) -> Reason:
@@ -221,6 +245,7 @@ _TELLERS: Final[tuple[tuple[frozenset[str], _Teller], ...]] = (
     (frozenset({"metric", "value", "limit"}), _tell_limit),
     (frozenset({"metric", "readings"}), _tell_stuck),
     (frozenset({"s", "threshold"}), _tell_detector),
+    (frozenset({"metric", "held_s"}), _tell_restricted),
 )
 
 
@@ -228,7 +253,8 @@ def _numbers(finding: Finding, words: Words) -> tuple[tuple[str, str], ...]:
     metric = str(finding.facts.get("metric", ""))
     return tuple(
         (words.text(FACT_NAMES.get(name, name)), _shown_fact(name, value, metric, words))
-        for name, value in finding.facts.items()
+        for name, value in sorted(finding.facts.items(), key=lambda fact: _ORDER.get(fact[0], 0))
+        if name in FACT_NAMES
     )
 
 

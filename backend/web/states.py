@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from contracts.rows import DeviceReport
 from stores.errors import StoreError
 from stores.state.database import Database, Owner, open_for_reading, state_file
-from stores.state.reports import DeviceReport, load_reports
+from stores.state.reports import load_reports
 from stores.state.signals import SignalRow, signals_after
 
 T = TypeVar("T")

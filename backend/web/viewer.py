@@ -11,6 +11,7 @@ class Viewer:
 
     name: str
     role: str
+    role_name: str  # a msgid
     permissions: frozenset[str]
     must_change: bool  # the password, before anything else
     csrf: str

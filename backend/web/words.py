@@ -31,6 +31,11 @@ def N_(sentence: str) -> str:  # noqa: N802 - gettext's usual name of the marker
     return sentence
 
 
+def P_(one: str, many: str) -> tuple[str, str]:  # noqa: N802 - likewise
+    """Mark a sentence that counts."""
+    return one, many
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """Everything a page says, in one language."""
@@ -84,9 +89,9 @@ class Words:
 
     def span(self, seconds: float) -> str:
         """Return a length of time in the largest unit that fits."""
-        for unit_s, one, many in _UNITS:
+        for unit_s, sentences in _UNITS:
             if seconds >= unit_s * _UNIT_FROM:
-                return self.plural(one, many, int(seconds / unit_s))
+                return self.plural(*sentences, int(seconds / unit_s))
         return self.plural("%(n)s second", "%(n)s seconds", max(0, int(seconds)))
 
     def _local(self, ns: int) -> datetime:
@@ -103,9 +108,9 @@ _PATTERNS: Final = {
 }
 _UNIT_FROM: Final = 1.5  # "90 minutes" says more than "1 hour"
 _UNITS: Final = (
-    (86_400, N_("%(n)s day"), N_("%(n)s days")),
-    (3_600, N_("%(n)s hour"), N_("%(n)s hours")),
-    (60, N_("%(n)s minute"), N_("%(n)s minutes")),
+    (86_400, P_("%(n)s day", "%(n)s days")),
+    (3_600, P_("%(n)s hour", "%(n)s hours")),
+    (60, P_("%(n)s minute", "%(n)s minutes")),
 )
 
 

@@ -12,7 +12,8 @@ async function startClock(element) {
   if (!answer.ok) return;
   const clock = await answer.json();
   const received = (asked + performance.now()) / 2;
-  const pattern = new Intl.DateTimeFormat(document.documentElement.lang, {
+  const locale = document.documentElement.lang === "zh" ? "zh-CN" : "en-GB";
+  const pattern = new Intl.DateTimeFormat(locale, {
     timeZone: "UTC", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   });
   const show = () => {
