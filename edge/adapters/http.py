@@ -50,15 +50,22 @@ class BackendClient:
         """Return how to check the server; fetches and pins the CA first when only its fingerprint is known."""
         if not self._tls:
             return None
-        if self._fingerprint is not None and not self._ca_file.exists():
-            self._pin()
         try:
+            if self._fingerprint is not None and self._kept_fingerprint() != self._fingerprint:
+                self._pin()
             context = ssl.create_default_context()
             if self._ca_file.exists():
                 context.load_verify_locations(cafile=str(self._ca_file))
         except (OSError, ssl.SSLError) as exc:
             raise EnrolmentError(f"{self._ca_file.name} cannot be used: {exc}") from exc
         return context
+
+    def _kept_fingerprint(self) -> str | None:
+        """Return the fingerprint of the CA that is kept here; None when there is none that can be read."""
+        try:
+            return _fingerprint(self._ca_file.read_text("ascii"))
+        except (OSError, ValueError):
+            return None
 
     def _pin(self) -> None:
         """Fetch the CA over a connection that proves nothing, and keep it only if it is the one that was named."""
@@ -68,7 +75,7 @@ class BackendClient:
         answer = self._request("GET", CA_PATH, None, open_context)
         try:
             pem = answer.body.decode("ascii")
-            found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+            found = _fingerprint(pem)
         except ValueError as exc:
             raise EnrolmentError("the backend gave no CA certificate") from exc
         if found != self._fingerprint:
@@ -94,3 +101,8 @@ class BackendClient:
         if len(content) > MAX_ANSWER_BYTES:
             raise EnrolmentError(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
         return Answer(response.status, content)
+
+
+def _fingerprint(pem: str) -> str:
+    """Return the SHA-256 of a certificate's DER, in hex; ValueError when it is none."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
