@@ -6,7 +6,8 @@ asks `poll` for the socket and calls `read_some`, `write`, `ping` when the time 
 
 What paho leaves to its caller, and is done here (paho-mqtt 2.2): it ignores the server's Receive Maximum; counts a
 refused publish as published; lets `ack` name any packet; ends its loop when a callback raises; closes a connection
-that is not read (so `loop_misc` is never called: see `keepalive`).
+that is not read (so `loop_misc` is never called: see `keepalive`), or whose properties it dislikes (so `_Client` reads
+each PUBLISH by `publish_packet`).
 """
 
 import contextlib
@@ -16,18 +17,20 @@ from collections.abc import Callable
 from typing import Protocol
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from mqttlink.errors import ConnectionFailedError, LinkSettingsError
+from mqttlink.errors import ConnectionFailedError, LinkSettingsError, PacketError
+from mqttlink.publish_packet import PublishPacket, decode_publish
 from mqttlink.types import AckToken, LinkSettings, Message, Outcome, Outgoing, Will
 
 _PINGREQ = b"\xc0\x00"  # MQTT 5, 3.12
 _NO_MATCHING_SUBSCRIBERS = 0x10
 _QUOTA_EXCEEDED = 0x97
+_GRANTED_QOS_1 = 0x01  # QoS 0 would mean messages that nobody can acknowledge
 # not authorised, topic name invalid, packet too large, payload format invalid: the same bytes will never be taken
 _REFUSED = frozenset({0x87, 0x90, 0x95, 0x99})
 _PAYLOAD_MARGIN_BYTES = 1_024  # topic, signature and properties beside the payload
@@ -66,6 +69,22 @@ def outcome_of(reason: int) -> Outcome:
     if reason == _QUOTA_EXCEEDED:
         return "quota"
     return "refused" if reason in _REFUSED else "failed"
+
+
+class _Client(mqtt.Client):
+    """paho, but for the reading of a PUBLISH."""
+
+    def __init__(self, client_id: str, received: Callable[[PublishPacket], None]) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5, manual_ack=True)
+        self._received = received
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        try:
+            packet = decode_publish(self._in_packet["command"], self._in_packet["packet"])
+        except PacketError:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self._received(packet)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class Connection:
@@ -194,16 +213,13 @@ class Connection:
         self._end(reason)
 
     def _make_client(self, will: Will | None) -> mqtt.Client:
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, self._settings.client_id, protocol=mqtt.MQTTv5, manual_ack=True
-        )
+        client = _Client(self._settings.client_id, self._on_message)
         client.max_inflight_messages = self._settings.max_inflight
         client.connect_timeout = self._settings.connect_timeout_s
         client.on_socket_open = self._on_socket_open
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
         client.on_publish = self._on_publish
         if will is not None:
             properties = _properties(PacketTypes.WILLMESSAGE, will.sig, will.content_type)
@@ -255,25 +271,22 @@ class Connection:
         self, _client: mqtt.Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         self.packets += 1
-        refused = [str(reason) for reason in reasons if reason.is_failure]
+        refused = [str(reason) for reason in reasons if reason.value != _GRANTED_QOS_1]
         if refused:
             self.close(f"broker refused a subscription: {', '.join(refused)}")
 
-    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, packet: PublishPacket) -> None:
         self.packets += 1
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""
-        properties = message.properties
-        sig = None
-        for name, value in getattr(properties, "UserProperty", ()):
-            if name == "sig":
-                sig = value
-        token = AckToken(self.generation, message.mid if message.qos else 0)
-        content_type = getattr(properties, "ContentType", None)
         self._events.received(
-            Message(topic, bytes(message.payload), content_type, sig, token, message.retain, message.dup)
+            Message(
+                packet.topic,
+                packet.payload,
+                packet.content_type,
+                packet.sig,
+                AckToken(self.generation, packet.mid),
+                packet.retain,
+                packet.dup,
+            )
         )
 
     def _on_publish(

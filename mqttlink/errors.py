@@ -11,3 +11,7 @@ class LinkSettingsError(LinkError):
 
 class ConnectionFailedError(LinkError):
     """No session with the broker: the supervisor waits and tries again."""
+
+
+class PacketError(LinkError):
+    """The broker sent what is no MQTT: end the connection and begin a new one."""

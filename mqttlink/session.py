@@ -36,8 +36,11 @@ _LOG = logging.getLogger(__name__)
 _READ_BURST = 64  # packets between two looks at the other queues
 _STABLE_AFTER_S = 10.0  # a connection that ends sooner counts as a failure, or a refusal loop would never back off
 _STOP_POLL_S = 0.05
+_GOODBYE_S = 1.0  # of the time to stop: for DISCONNECT and the end of the thread
 _LONGEST_WAIT_S = 1.0
-_POLL_BROKEN = select.POLLERR | select.POLLHUP
+# RDHUP where there is one: else a session that reads nothing learns of the broker's end by its next ping only
+_POLL_CLOSED = getattr(select, "POLLRDHUP", 0)
+_POLL_BROKEN = select.POLLERR | select.POLLHUP | _POLL_CLOSED
 _POLL_READ = select.POLLIN | _POLL_BROKEN
 _P = ParamSpec("_P")
 
@@ -97,15 +100,19 @@ class Session:
         self._thread.start()
 
     def stop(self, *, timeout_s: float = 5.0) -> None:
-        """Send what was taken, say goodbye (so that the broker drops the will) and end, in about `timeout_s`."""
+        """Send what was taken, say goodbye (so that the broker drops the will) and end, within `timeout_s`.
+
+        An attempt to connect cannot be interrupted: when one is under way at the end of that time, it dies with the
+        process.
+        """
         deadline_s = time.monotonic() + timeout_s
-        while self.connected and (self._under_way or self._queues.acks) and time.monotonic() < deadline_s:
+        unsettled_s = deadline_s - _GOODBYE_S
+        while self.connected and (self._under_way or self._queues.acks) and time.monotonic() < unsettled_s:
             time.sleep(_STOP_POLL_S)
         self._stop.set()
         self._wake()
         if self._thread is not None:
-            # an attempt to connect cannot be interrupted, only waited for
-            self._thread.join(max(1.0, deadline_s - time.monotonic()) + self._settings.connect_timeout_s)
+            self._thread.join(max(0.0, deadline_s - time.monotonic()))
 
     @property
     def connected(self) -> bool:
@@ -178,6 +185,7 @@ class Session:
             if time.monotonic() - started_s >= _STABLE_AFTER_S:
                 backoff.held()
             self._stop.wait(backoff.failed())
+        self._close_pipe()
 
     def _live_one_connection(self) -> None:
         self._counters.attempts += 1
@@ -203,10 +211,11 @@ class Session:
 
     def _step(self, connection: Connection, timers: KeepAlive, poller: select.poll) -> None:
         """Wait for the socket, the pipe or a timer, and do what is due."""
-        fd, paused = connection.fileno(), self._paused
+        fd, paused = connection.fileno(), self._pausing(connection)
         timers.keepalive_s = connection.keepalive_s
         timers.set_reading(time.monotonic(), reading=not paused)
-        poller.modify(fd, (0 if paused else _POLL_READ) | (select.POLLOUT if connection.wants_write() else 0))
+        wanted = _POLL_CLOSED if paused else _POLL_READ
+        poller.modify(fd, wanted | select.POLLOUT if connection.wants_write() else wanted)
         buffered = not paused and connection.buffered()
         wait_s = 0.0 if buffered else min(timers.next_check_s(time.monotonic()), _LONGEST_WAIT_S)
         ready = dict(poller.poll(wait_s * 1_000))
@@ -217,12 +226,17 @@ class Session:
         state = ready.get(fd, 0)
         if state & select.POLLOUT:
             connection.write()
+        paused = self._pausing(connection)  # perhaps since the wait began
         if not paused and (buffered or state & _POLL_READ):
             timers.received(time.monotonic())
             connection.read_some(_READ_BURST, self._may_go_on)
         elif state & _POLL_BROKEN:
             connection.close("connection lost while reading was paused")
         self._keep_alive(connection, timers, time.monotonic())
+
+    def _pausing(self, connection: Connection) -> bool:
+        """What answers CONNECT is always read: a session paused for long must come back after an outage."""
+        return self._paused and connection.accepted
 
     def _may_go_on(self) -> bool:
         return not self._paused and not self._awake
@@ -263,9 +277,16 @@ class Session:
             self._tell(self._handler.on_disconnected, connection.reason)
 
     def _wake(self) -> None:
-        if not self._awake:
-            self._awake = True
-            os.write(self._wake_write, b"\0")
+        with self._lock:
+            if not self._awake:
+                self._awake = True
+                os.write(self._wake_write, b"\0")
+
+    def _close_pipe(self) -> None:
+        with self._lock:
+            self._awake = True  # for good: nobody writes any more
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     # --- mqttlink.connection.ConnectionEvents, in the owner thread ------------------------------------
 
