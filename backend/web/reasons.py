@@ -5,6 +5,7 @@ below in a table. The kind is read off the facts, so a rule may have any name in
 ladder of surveillance.md §6: one signal alone never asks for a public notice. The system recommends; people decide.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -272,7 +273,7 @@ def _shown_fact(name: str, value: float | str, metric: str, words: Words) -> str
 
 def _number(facts: Facts, name: str) -> float:
     value = facts.get(name, 0.0)
-    return float(value) if not isinstance(value, str) else 0.0
+    return float(value) if not isinstance(value, str) and math.isfinite(value) else 0.0
 
 
 def _sentence(name: str) -> str:

@@ -23,6 +23,8 @@ from contracts.windows import NS, to_datetime
 CATALOGUES: Final = Path(__file__).with_name("locale")
 LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "zh": "中文"}
 FALLBACK: Final = "en"
+MAX_SHOWN: Final = 1e15
+MAX_INSTANT_NS: Final = 253_000_000_000 * NS  # the year 9987: what a date can hold, whatever a clock says
 MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -60,11 +62,15 @@ class Words:
 
     def number(self, value: float, digits: int = 0) -> str:
         """Return a number with its separators."""
+        if not abs(value) < MAX_SHOWN:  # also NaN: a page must not fail over a number that makes no sense
+            return f"{value:.3g}"
         return format_decimal(round(value, digits), format=f"#,##0.{'0' * digits}", locale=self.locale)
 
-    def percent(self, fraction: float, digits: int = 1) -> str:
+    def percent(self, value: float, digits: int = 1) -> str:
         """Return a fraction as per cent."""
-        return format_percent(fraction, format=f"#,##0.{'0' * digits}%", locale=self.locale)
+        if not abs(value) < MAX_SHOWN:
+            return f"{value:.3g}"
+        return format_percent(value, format=f"#,##0.{'0' * digits}%", locale=self.locale)
 
     @property
     def zone(self) -> str:
@@ -89,13 +95,15 @@ class Words:
 
     def span(self, seconds: float) -> str:
         """Return a length of time in the largest unit that fits."""
+        if not abs(seconds) < MAX_SHOWN:
+            return f"{seconds:.3g} s"
         for unit_s, sentences in _UNITS:
             if seconds >= unit_s * _UNIT_FROM:
                 return self.plural(*sentences, int(seconds / unit_s))
         return self.plural("%(n)s second", "%(n)s seconds", max(0, int(seconds)))
 
     def _local(self, ns: int) -> datetime:
-        return to_datetime(ns).astimezone(timezone(timedelta(seconds=self.utc_offset_s)))
+        return to_datetime(min(MAX_INSTANT_NS, max(0, ns))).astimezone(timezone(timedelta(seconds=self.utc_offset_s)))
 
     @property
     def _patterns(self) -> Mapping[str, str]:
