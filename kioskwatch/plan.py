@@ -78,15 +78,18 @@ def backend_settings(district: District) -> Settings:
         "district": str(district.district_path),
         "simulated": not options.real,
         "admin_token_file": str(folder.admin_token),
-        "broker_public": {
-            "host": district.broker.host if district.broker.kind != "mosquitto" else options.public_name,
-            "port": district.broker.port,
-            "tls": district.broker.tls,
-        },
+        "broker_public": public_broker(district),
     }
     if district.tls_cert is not None and district.tls_key is not None:
         settings |= {"tls_cert": str(district.tls_cert), "tls_key": str(district.tls_key)}
     return settings
+
+
+def public_broker(district: District) -> Settings:
+    """Return where devices find the broker, as they are told at enrolment."""
+    own = district.broker.kind == "mosquitto"
+    host = district.options.public_name if own else district.broker.host
+    return {"host": host, "port": district.broker.port, "tls": district.broker.tls}
 
 
 def gateway_settings(district: District) -> Settings:

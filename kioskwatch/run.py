@@ -6,18 +6,14 @@ write the cabinets, and pass a new revocation list on. One thread; nothing here 
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
-from backend.devices.authority import certificate_facts
-from backend.errors import AuthorityError
-from backend.errors import OperatorError as BackendOperatorError
-from backend.web.client import ask
 from contracts.windows import NS, to_datetime, to_ns
 from kioskwatch import broker as brokers
 from kioskwatch import machine, plan, preparation
+from kioskwatch.cabinets import write_cabinets
 from kioskwatch.checks import folder_error
 from kioskwatch.children import LocalLauncher
 from kioskwatch.errors import BrokerError, OptionError, ProcessFailedError
@@ -25,7 +21,7 @@ from kioskwatch.folder import StateFolder
 from kioskwatch.mqtt_probe import probe
 from kioskwatch.options import DEFAULT_SPEED, DEFAULT_START, start_ns
 from kioskwatch.progress import Progress
-from kioskwatch.supervisor import PrepareError, ProcessPlan, Supervisor
+from kioskwatch.supervisor import ProcessPlan, Supervisor
 from kioskwatch.timekeeper import Timekeeper, anchors_for_start
 
 POLL_S: Final = 0.05
@@ -165,31 +161,7 @@ class DistrictRun:
         return replace(process, command=tuple(command), probe=answers, mend=mend)
 
     def _write_cabinets(self) -> None:
-        district = self._district
-        try:
-            for device in district.simulated_devices:
-                path = district.folder.cabinet(device.id)
-                path.parent.mkdir(mode=0o700, exist_ok=True)
-                enrolled = is_enrolled(path.parent / "device.pem", machine.real_now())
-                token = None if enrolled else self._device_token(device.id)
-                preparation.write_toml(path, plan.cabinet_settings(district, device, self._ports, token))
-        except OSError as exc:
-            raise PrepareError(f"the cabinets' settings cannot be written: {exc}") from exc
-
-    def _device_token(self, device: str) -> str:
-        district, options = self._district, self._district.options
-        try:
-            answer = ask(
-                preparation.local_host(options),
-                options.port,
-                "/admin/v1/device-token",
-                {"device": device},
-                token_file=district.folder.admin_token,
-                certificate=district.tls_cert if options.https else None,
-            )
-            return str(answer["token"])
-        except (BackendOperatorError, KeyError) as exc:
-            raise PrepareError(f"the backend gave no enrolment token for {device}: {exc}") from exc
+        write_cabinets(self._district, self._ports, machine.real_now())
 
     def _announce(self) -> None:
         district, line = self._district, self._progress.plain
@@ -219,21 +191,6 @@ class DistrictRun:
 def history_wanted(district: plan.District) -> bool:
     """Tell whether the demonstration's public history is still to be imported."""
     return district.district_path == plan.DEMO_DISTRICT and not district.folder.history_imported.exists()
-
-
-def is_enrolled(certificate: Path, now: datetime) -> bool:
-    """Tell whether a simulated cabinet has its certificate; one that ran out while it was off is removed."""
-    try:
-        facts = certificate_facts(certificate.read_bytes())
-    except FileNotFoundError:
-        return False
-    except AuthorityError:
-        certificate.unlink()
-        return False
-    if facts.not_after > now:
-        return True
-    certificate.unlink()
-    return False
 
 
 def reaches_today(timekeeper: Timekeeper, now: datetime) -> bool:
