@@ -5,6 +5,7 @@ import random
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -177,6 +178,15 @@ class _Builder:
             self._recorder.event("outbox", "quarantined")
         identity = Identity(device=self._device.id, firmware=_firmware(), ob=outbox.ob, boot=outbox.boot)
         self._publisher = Publisher(identity, enroller.key, outbox, self._sending, clock)
+        self._downlink = Downlink(
+            enrolment.deployment_key(),
+            clock=clock,
+            outbox=outbox,
+            sending=self._sending,
+            publisher=self._publisher,
+            recorder=self._recorder,
+            rebirth=self._born,
+        )
         self._instruments = [self._instrument(section) for section in loaded.cabinet.instrument]
 
     def agent(self) -> Agent:
@@ -196,15 +206,7 @@ class _Builder:
                 outbox=self._outbox,
                 recorder=self._recorder,
                 publisher=self._publisher,
-                downlink=Downlink(
-                    self._enrolment.deployment_key(),
-                    clock=self._clock,
-                    outbox=self._outbox,
-                    sending=self._sending,
-                    publisher=self._publisher,
-                    recorder=self._recorder,
-                    rebirth=self._born,
-                ),
+                downlink=self._downlink,
                 instruments=self._instruments,
                 tasks=(self._health(), self._renewal()),
                 born=self._born,
@@ -299,6 +301,7 @@ class _Builder:
             utc_offset_s=self._enrolment.utc_offset_s,
             facts=self._facts,
             daily=self._daily,
+            counts=self._counts,
             recorder=self._recorder,
             clock=self._clock,
             quality=self._quality,
@@ -311,6 +314,15 @@ class _Builder:
             "thinned_records": float(self._outbox.thinned_records),
             "instrument_ok": float(all(task.instrument_ok for task in self._instruments)),
             "certificate_days": float(self._enroller.certificate_days()),
+        }
+
+    def _counts(self) -> dict[str, int]:
+        skipped = sum(task.skipped for task in self._instruments if isinstance(task, SensorTask))
+        return {
+            "samples skipped": skipped,
+            "records refused": self._recorder.refused,
+            "down messages refused": self._downlink.refused,
+            **{name.replace("_", " "): n for name, n in asdict(self._sending.counters).items()},
         }
 
     def _daily(self) -> dict[str, float]:

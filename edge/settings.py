@@ -13,8 +13,6 @@ from contracts.topics import check_name
 from edge.core.visit import VisitRules
 from edge.errors import SettingsError, VisitError
 
-CABINET_FILE = "cabinet.toml"
-
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Unknown names are refused."""

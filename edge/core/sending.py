@@ -64,13 +64,12 @@ class Offer:
 
 @dataclass(slots=True)
 class Counters:
-    """What happened, for metrics."""
+    """What went wrong since the start; the agent's log tells it now and then."""
 
-    no_subscriber: int = 0
-    refused: int = 0
-    timeouts: int = 0
-    acks: int = 0
-    acks_early: int = 0
+    no_subscriber: int = 0  # the broker took it, and nobody listened
+    refused: int = 0  # the broker will not take it
+    timeouts: int = 0  # no down/ack in time
+    acks_early: int = 0  # for what an earlier run may have sent
     acks_refused: int = 0
 
 
@@ -207,7 +206,6 @@ class Sending:
         if top > state.sent_high:
             self.counters.acks_early += 1
             return "early", ()
-        self.counters.acks += 1
         self._patience = _Patience(parked=self._patience.parked)
         covered = [(0, ack.hi), *ack.also]
         return "taken", [part for first, last in covered for part in state.held.common(first, last)]

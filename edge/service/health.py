@@ -1,6 +1,7 @@
 """Health of the cabinet, at fixed times only: a record sent when something happens would tell when people come."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from contracts.clock import Clock
@@ -11,13 +12,17 @@ from edge.errors import RecordError
 from edge.ports import ClockQuality
 from edge.service.recorder import Recorder
 
+_LOG = logging.getLogger(__name__)
 PERIOD_S: Final = 3600
 
 Facts = Callable[[], dict[str, float]]
 
 
 class HealthTask:
-    """Says how the cabinet is. `facts` gives what is true now, `daily` what is said once a district day."""
+    """Says how the cabinet is. `facts` gives what is true now, `daily` what is said once a district day.
+
+    `counts` never counts anything about runs: the log goes to whoever reads logs.
+    """
 
     def __init__(  # noqa: PLR0913 -- the parts it joins
         self,
@@ -27,6 +32,7 @@ class HealthTask:
         utc_offset_s: int,
         facts: Facts,
         daily: Facts,
+        counts: Callable[[], Mapping[str, int]],
         recorder: Recorder,
         clock: Clock,
         quality: ClockQuality,
@@ -36,6 +42,8 @@ class HealthTask:
         self._utc_offset_s = utc_offset_s
         self._facts = facts
         self._daily = daily
+        self._counts = counts
+        self._counted: Mapping[str, int] = {}
         self._recorder = recorder
         self._clock = clock
         self._quality = quality
@@ -47,12 +55,20 @@ class HealthTask:
         next_ns = self._schedule.next_after_ns(now_ns)
         if now_ns >= self._due_ns:
             self._say(self._due_ns)
+            self._log_counts()
         if self._due_ns != next_ns:
             self._due_ns = next_ns
 
     def deadline_ns(self) -> int | None:
         """District time at which `step` is wanted at the latest."""
         return self._due_ns
+
+    def _log_counts(self) -> None:
+        """Tell the log what was passed over, refused or repeated since the start, when there is more of it."""
+        counts = {name: n for name, n in self._counts().items() if n}
+        if counts != self._counted:
+            self._counted = counts
+            _LOG.info("since the start: %s", ", ".join(f"{n} {name}" for name, n in counts.items()))
 
     def _say(self, due_ns: int) -> None:
         """Say it as of the fixed time: how late the loop came would tell how busy it was."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-STX, ETX, EOT, ENQ, ACK, LF, CR, NAK, ETB = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A, 0x0D, 0x15, 0x17
+STX, ETX, EOT, ENQ, ACK, LF, NAK, ETB = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A, 0x15, 0x17
 
 SEND_TEXT_BYTES = 240  # LIS1-A 8.3.1.1: every receiver takes this much
 MAX_FRAME_BYTES = 64_000  # LIS1-A 8.3.1.1: the most that parties may agree on

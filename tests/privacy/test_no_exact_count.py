@@ -84,15 +84,15 @@ def test_after_every_commit_only_the_current_version_of_a_counter_is_on_the_disk
     chance = random.Random(4)
     with agent_in_test_time(tmp_path, open_window_=FarOff(1)) as agent:
         watch = Watch(tmp_path, agent)
-        for step in range(120):
+        for step in range(100):
             if step % 2 == 0:
                 agent.analyser.insert(chance.choice(["POSITIVE", "NEGATIVE", "INVALID", "ERROR"]), 1500)
-            for _ in range(10):
-                agent.pass_time(30, 30)
+            for _ in range(4):
+                agent.pass_time(75, 75)
                 watch.look()
         assert agent.uplink.of("release"), "no window was closed"
         assert watch.versions > 60, watch.versions
-        assert watch.looks == 1200
+        assert watch.looks == 400
 
 
 def test_a_commit_that_is_cut_off_leaves_nothing_of_the_other_version_after_the_next_start(tmp_path: Path) -> None:

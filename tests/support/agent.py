@@ -4,7 +4,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -189,6 +189,7 @@ def agent_in_test_time(
         utc_offset_s=CALENDAR.utc_offset_s,
         facts=lambda: {"outbox_pct": outbox.fill_pct(), "instrument_ok": float(kiosk.instrument_ok)},
         daily=dict,
+        counts=lambda: asdict(sending.counters),
         recorder=recorder,
         clock=clock,
         quality=quality,

@@ -12,7 +12,6 @@ from edge.wire.modbus_rtu import Read, Write
 
 BAUD = 19_200
 UNIT = 0x61
-MIN_INTERVAL_S, MAX_INTERVAL_S = 2, 1800
 
 FIRMWARE = Read(UNIT, 0x0020, 1)
 DATA_READY = Read(UNIT, 0x0027, 1)

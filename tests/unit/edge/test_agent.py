@@ -26,6 +26,7 @@ from contracts.messages import (
     encode,
 )
 from contracts.windows import NS
+from edge.core.readings import reading
 from edge.core.sending import ACK_TIMEOUT_S
 from edge.ports import NewRecord
 from mqttlink.types import AckToken, Message
@@ -89,7 +90,7 @@ def test_every_message_and_the_will_are_signed_over_topic_and_bytes(tmp_path: Pa
             return publish(token, topic, payload, sig=sig, **rest)  # type: ignore[arg-type]
 
         agent.uplink.publish = watched  # type: ignore[method-assign]
-        agent.pass_time(WINDOW_S + HOUR_S, 600)
+        agent.pass_time(WINDOW_S + HOUR_S, 3600)
         will = agent.publisher.will(1)
         assert {topic.rpartition("/")[2] for topic, _, _ in signed} >= {"state", "birth", "event", "health", "release"}
         for topic, payload, sig in [*signed, (will.topic, will.payload, will.sig)]:
@@ -100,9 +101,9 @@ def test_every_message_and_the_will_are_signed_over_topic_and_bytes(tmp_path: Pa
 @pytest.mark.rule("C4")
 def test_a_window_is_released_once_at_its_end_and_also_when_nobody_came(tmp_path: Path) -> None:
     with agent_in_test_time(tmp_path) as agent:
-        agent.pass_time(WINDOW_S - 60, 600)
+        agent.pass_time(WINDOW_S - 60, 3600)
         assert agent.uplink.of("release") == []
-        agent.pass_time(2 * WINDOW_S, 600)
+        agent.pass_time(2 * WINDOW_S, 3600)
         releases = [Frame.decode(one.payload) for one in agent.uplink.of("release")]
         assert {(frame.seq, frame.start - START_NS // NS) for frame in releases} == {(1, 0), (2, WINDOW_S)}
         assert {one.content_type for one in agent.uplink.of("release")} == {CONTENT_BINARY}
@@ -113,8 +114,13 @@ def test_a_window_is_released_once_at_its_end_and_also_when_nobody_came(tmp_path
 @pytest.mark.rule("C8")
 def test_a_backlog_is_joined_and_marked_historic_and_live_records_are_not(tmp_path: Path) -> None:
     with agent_in_test_time(tmp_path) as agent:
+        body = reading("health", "kiosk", START_NS, 2, {"instrument_ok": 1.0})
         agent.uplink.connected = False
-        agent.pass_time(20 * HOUR_S * 10, 600)  # twenty minutes real: all but the newest is older than 60 s
+        for n in (190, 10):
+            for _ in range(n):
+                agent.recorder.add("health", body)
+            agent.turns(1)
+            agent.clock.move(61 * agent.clock.speed if n == 190 else 0)
         agent.uplink.connect()
         agent.turns()
         backlog = [_batch(one) for one in agent.uplink.of("health")]
@@ -123,11 +129,11 @@ def test_a_backlog_is_joined_and_marked_historic_and_live_records_are_not(tmp_pa
             (51, 50, True),
             (101, 50, True),
             (151, 40, True),
-            (191, 10, False),
+            (191, 11, False),  # health of the hours in between came with them
         ]
-        agent.pass_time(HOUR_S, 600)
+        agent.pass_time(HOUR_S, 3600)
         live = _batch(agent.uplink.of("health")[-1])
-        assert (live.seq, live.n, live.hist) == (201, 1, False)
+        assert (live.seq, live.n, live.hist) == (202, 1, False)
 
 
 @pytest.mark.rule("C18")
@@ -135,7 +141,7 @@ def test_what_was_thinned_shows_as_lo_and_as_an_event(tmp_path: Path) -> None:
     budgets = {"release": 10**6, "sealed": 10**6, "event": 10**6, "health": 2000, "bulk": 10**6}
     with agent_in_test_time(tmp_path, budgets=budgets) as agent:
         agent.uplink.connected = False
-        agent.pass_time(60 * HOUR_S, 600)
+        agent.pass_time(30 * HOUR_S, 3600)
         held = agent.outbox.held()["health"]
         agent.uplink.connect()
         agent.turns()
@@ -148,9 +154,9 @@ def test_what_was_thinned_shows_as_lo_and_as_an_event(tmp_path: Path) -> None:
 @pytest.mark.rule("C16")
 def test_without_an_answer_records_stay_and_are_sent_again_and_with_one_they_go(tmp_path: Path) -> None:
     with agent_in_test_time(tmp_path) as agent:
-        agent.pass_time(HOUR_S, 600)
+        agent.pass_time(HOUR_S, 3600)
         before = len(agent.uplink.of("event"))
-        agent.pass_time(2 * ACK_TIMEOUT_S * 600, 600)
+        agent.pass_time(2 * ACK_TIMEOUT_S * 600, 7200)
         assert len(agent.uplink.of("event")) > before
         agent.judge_all()
         assert not any(agent.outbox.held().values())
@@ -173,7 +179,7 @@ def test_a_down_message_without_a_good_signature_moves_nothing_and_is_told_once_
         assert _events(agent).count("down_refused signature") == 1
         assert agent.downlink.refused == 5
         assert len(agent.uplink.acked) == 5
-        agent.pass_time(HOUR_S, 600)
+        agent.pass_time(HOUR_S, 3600)
         _down(agent, "ack", ack, sig)
         assert _events(agent).count("down_refused signature") == 2
 
@@ -272,7 +278,7 @@ def test_an_unknown_command_is_rejected_and_one_that_is_too_late_has_expired(tmp
 def test_with_a_bad_clock_no_window_is_released_and_with_a_good_one_all_are(tmp_path: Path) -> None:
     with agent_in_test_time(tmp_path) as agent:
         agent.quality.tq = TQ_FREE
-        agent.pass_time(3 * WINDOW_S, 600)
+        agent.pass_time(3 * WINDOW_S, 3600)
         assert agent.uplink.of("release") == []
         agent.quality.tq = 2
         agent.turns()
@@ -284,14 +290,14 @@ def test_a_release_that_finds_no_room_waits_and_no_later_window_overtakes_it(tmp
     budgets = {"release": 110, "sealed": 10**6, "event": 10**6, "health": 10**6, "bulk": 10**6}
     with agent_in_test_time(tmp_path, budgets=budgets) as agent:
         agent.uplink.connected = False
-        agent.pass_time(3 * WINDOW_S + HOUR_S, 600)
+        agent.pass_time(3 * WINDOW_S + HOUR_S, 3600)
         assert len(agent.outbox.rows("release", 1, 9)) == 1
         assert agent.visits.ready_release() is not None
         agent.uplink.connect()
         for _ in range(4):
             agent.turns()
             agent.judge_all()
-            agent.pass_time(HOUR_S, 600)
+            agent.pass_time(HOUR_S, 3600)
         starts = {Frame.decode(one.payload).start - START_NS // NS for one in agent.uplink.of("release")}
         assert starts == {0, WINDOW_S, 2 * WINDOW_S}
 
@@ -300,7 +306,7 @@ def test_when_the_disk_is_full_records_wait_and_are_kept_once_there_is_room(tmp_
     with agent_in_test_time(tmp_path) as agent:
         agent.turns()
         agent.outbox._connection.execute("PRAGMA query_only=ON")
-        agent.pass_time(3 * HOUR_S, 600)
+        agent.pass_time(3 * HOUR_S, 3600)
         assert agent.recorder.full
         agent.outbox._connection.execute("PRAGMA query_only=OFF")
         agent.turns()
@@ -322,7 +328,7 @@ def test_a_record_that_the_broker_refuses_stops_no_other(tmp_path: Path) -> None
             return publish(token, topic, payload, **rest)  # type: ignore[arg-type]
 
         agent.uplink.publish = refusing  # type: ignore[method-assign]
-        agent.pass_time(WINDOW_S + HOUR_S, 600)
+        agent.pass_time(WINDOW_S + HOUR_S, 3600)
         assert len(refused) <= 3  # put aside for ten minutes each time
         assert len(agent.uplink.of("health")) >= 6
         assert agent.outbox.held()["release"]

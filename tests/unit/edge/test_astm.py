@@ -352,3 +352,45 @@ def test_sent_means_kept_by_the_receiver_whatever_single_bits_and_tails_are_lost
         assert line.kept
     if line.outcome == NotSent(perhaps=False):
         assert not line.kept
+
+
+def test_a_sender_hears_a_peer_that_forgot_the_transfer_and_begins_its_own() -> None:
+    line = _host()
+    line.send(LONG, 0.0)
+    line.feed(_bytes(ACK), 0.0)
+    line.output()
+    assert line.feed(_bytes(ENQ), 0.0) == [NotSent(perhaps=False)]
+    assert line.output() == _bytes(ACK)
+    assert _deliver(line, MESSAGE) == [Received(MESSAGE)]
+
+
+def test_a_transfer_that_a_lost_line_cuts_off_is_dropped() -> None:
+    line = _host()
+    line.feed(_bytes(ENQ) + encode(LONG)[0], 0.0)
+    assert line.disconnected() == [Dropped("disconnected")]
+    assert line.deadline_s == float("inf")
+    assert not line.withdraw()
+
+
+def test_a_message_that_waits_for_a_busy_peer_can_be_withdrawn() -> None:
+    line = _host()
+    line.send(MESSAGE, 0.0)
+    line.feed(_bytes(NAK), 0.0)
+    assert line.withdraw()
+    assert line.deadline_s == float("inf")
+    assert not line.judging
+
+
+def test_an_enq_that_comes_twice_before_any_frame_is_answered_twice() -> None:
+    line = _host()
+    line.feed(_bytes(ENQ), 0.0)
+    line.feed(_bytes(ENQ), 0.0)
+    assert line.output() == _bytes(ACK, ACK)
+
+
+def test_a_transfer_without_any_frame_ends_quietly() -> None:
+    line = _host()
+    line.feed(_bytes(ENQ), 0.0)
+    assert line.tick(FRAME_S) == []
+    line.feed(_bytes(ENQ), FRAME_S)
+    assert line.feed(_bytes(EOT), FRAME_S) == []

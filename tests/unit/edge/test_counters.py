@@ -82,3 +82,8 @@ def test_an_error_about_a_counter_never_names_its_value() -> None:
 def test_counters_cannot_be_changed_in_place() -> None:
     with pytest.raises(TypeError):
         ZERO.positives["flu-a"] = 3  # type: ignore[index]
+
+
+def test_counters_without_a_target_cannot_be_built() -> None:
+    with pytest.raises(ReleaseError):
+        WindowCounters(window_start=START, positives={}, valid=0, invalid=0)

@@ -162,3 +162,18 @@ def test_no_history_takes_a_place_twice_or_starts_without_a_module(steps: list[t
         assert visit.ready_tick > tick_of(visit.deadline_ns - 1)
         taken = [other for other in visits if other.state is not State.FREE and other.ready_tick == visit.ready_tick]
         assert len(taken) <= RULES.places
+
+
+def test_a_start_is_refused_when_no_row_or_no_place_is_free() -> None:
+    long_ago = Visit(State.SEALED, ready_tick=2_730_005, deadline_ns=1)
+    with pytest.raises(VisitError, match="row"):
+        reserve([long_ago] * VISIT_ROWS, NOW, RULES, "0" * 20, "SARSCOV2")
+    one_place = VisitRules(places=1, modules=1, insertion_s=0, t_max_s=600)
+    taken = [Visit(State.SEALED, ready_tick=2_730_001 + n, deadline_ns=1) for n in range(VISIT_ROWS)]
+    with pytest.raises(VisitError, match="place"):
+        reserve([*taken, EMPTY], NOW, one_place, "0" * 20, "SARSCOV2")
+
+
+def test_a_row_of_another_version_is_a_visit_error() -> None:
+    with pytest.raises(VisitError, match="version"):
+        Visit.decode(b"\x02" + EMPTY.encode(1)[1:])
