@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 from contracts.query import BUCKETS
 from stores.errors import SpecError
-from stores.series.influx import InfluxSeries
 from stores.series.port import TimeSeriesStore
 from stores.series.sqlite import SqliteSeries
 
@@ -27,6 +26,9 @@ def open_series(
     if kind == "influx" and urlsplit(place).scheme in {"http", "https"} and urlsplit(place).hostname:
         if not org or token_dir is None:
             raise SpecError("series = influx:… needs series_org and series_token_dir")
+        # Imported on use: the client library costs 40 MiB with numpy, which a standalone district never needs.
+        from stores.series.influx import InfluxSeries  # noqa: PLC0415
+
         return InfluxSeries(place, org, read_tokens(token_dir, writes))
     raise SpecError("series is sqlite:FOLDER or influx:http(s)://HOST:PORT")
 

@@ -1,5 +1,6 @@
 """Brings an owner's schema to this program's version with Alembic, a SQLite file after a copy of it."""
 
+import logging
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine
 
 from stores.errors import SchemaTooNewError, StoreFullError
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # its plugins introduce themselves at every start
 
 _HERE: Final = Path(__file__).parent
 
