@@ -33,7 +33,6 @@ _UNITS: Final[Mapping[Unit, str]] = {
     "percent": "percent",
     "days": "d",
     "records": "none",
-    "rows": "none",
     "statistic": "none",
     "yes_no": "none",
     "alerts": "none",

@@ -10,7 +10,7 @@ from contracts.windows import DAY_S, NS, to_datetime
 from gateway.analyse.service import spans
 from gateway.analyse.service.spans import ShownKey
 from stores.errors import LinesRefusedError
-from stores.series.lines import Point, encode
+from stores.series.lines import Point, encode, escaped_head
 from stores.series.port import TimeSeriesStore
 
 log = logging.getLogger(__name__)
@@ -19,44 +19,39 @@ BUCKET: Final = "released"
 LINES_A_WRITE: Final = 5000
 _PAGE_NS: Final = 90 * DAY_S * NS  # 100 zones' windows of 6 h stay below the rows that one answer may have
 
-Place = tuple[tuple[tuple[str, str], ...], str, int]  # tags, measurement, time: a point of that place replaces another
+Place = tuple[bytes, int]  # measurement with tags, and time: a line of that place replaces another
 
 
 class Drawer:
-    """Holds what is not yet written, at most one point a place; remembers what is, so as not to write it again."""
+    """Holds what is not yet written, at most one line a place; remembers what is, so as not to write it again."""
 
     def __init__(self, series: TimeSeriesStore) -> None:
         self._series = series
-        self._waiting: dict[Place, Point] = {}
-        self._written: dict[Place, Point] = {}
+        self._waiting: dict[Place, bytes] = {}
+        self._written: dict[Place, int] = {}  # hash of the line that stands there
         self._shown: set[ShownKey] | None = None
-
-    @property
-    def is_behind(self) -> bool:
-        """Tell whether something waits to be written."""
-        return bool(self._waiting)
 
     def put(self, points: Iterable[Point]) -> None:
         """Take points; what stands in the store already is left out."""
         for point in points:
-            place = (tuple(sorted(point.tags.items())), point.measurement, point.ts_ns)
-            if self._written.get(place) == point:
+            place, line = (escaped_head(point.measurement, point.tags), point.ts_ns), encode(point)
+            if self._written.get(place) == hash(line):
                 self._waiting.pop(place, None)
             else:
-                self._waiting[place] = point
+                self._waiting[place] = line
 
     def draw(self) -> None:
         """Write all that waits; what a StoreError leaves unwritten waits on."""
         while self._waiting:
             batch = dict(islice(self._waiting.items(), LINES_A_WRITE))
             self._write(list(batch.values()))
-            self._written |= batch
-            for place in batch:
+            for place, line in batch.items():
+                self._written[place] = hash(line)
                 del self._waiting[place]
 
-    def _write(self, points: Sequence[Point]) -> None:
+    def _write(self, lines: Sequence[bytes]) -> None:
         try:
-            self._series.write(BUCKET, b"\n".join(encode(point) for point in points))
+            self._series.write(BUCKET, b"\n".join(lines))
         except LinesRefusedError as exc:
             log.error("bucket %s refuses %d of our lines for ever: %s", BUCKET, len(exc.bad), exc)
 
