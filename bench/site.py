@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from backend.devices.authority import ensure_authority, ensure_deployment_key
-from bench.load import DISTRICT, KIND, ZONES, Device, devices
-from kioskwatch.administration import Administration, ensure_token
+from bench.load import DISTRICT, KIND, ZONES, devices
 from tests.support.influxd import InfluxOrg
 from tests.support.process import Program, free_port
 
@@ -35,10 +34,9 @@ class Site:
     folder: Path
     keys: dict[str, Ed25519PrivateKey] = field(repr=False)
 
-    def backend(self, *, series: str = "", port: int = 0) -> tuple[Program, str]:
-        """The backend of this district and its address; not started."""
-        port = port or free_port()
-        address = f"127.0.0.1:{port}"
+    def backend(self, *, series: str = "", mqtt_port: int = 1) -> tuple[Program, str]:
+        """The backend of this district and its address; not started. `mqtt_port` is told to devices at enrolment."""
+        address = f"127.0.0.1:{free_port()}"
         settings = {
             "state": f"sqlite:{self.folder / 'state'}",
             "series": series or f"sqlite:{self.folder / 'series'}",
@@ -47,10 +45,17 @@ class Site:
             "district": str(self.folder / "district.toml"),
             "simulated": False,
             "admin_token_file": str(self.folder / "admin.token"),
-            "broker_public": {"host": "127.0.0.1", "port": 0, "tls": False},
+            "broker_public": {"host": "127.0.0.1", "port": mqtt_port, "tls": False},
         }
         path = _write(self.folder / "backend.toml", settings)
         return own_program(["backend", "serve", "--settings", str(path)], log=path.with_suffix(".log")), address
+
+    def device_token(self, client: httpx.Client, device: str) -> str:
+        """An enrolment token, as `kioskwatch device token` gets it from the running backend."""
+        headers = {"Authorization": f"Bearer {(self.folder / 'admin.token').read_text().strip()}"}
+        answer = client.post("/admin/v1/device-token", json={"device": device}, headers=headers)
+        token: str = answer.raise_for_status().json()["token"]
+        return token
 
     def gateway(self, folder: Path, *, mqtt_port: int, org: InfluxOrg | None) -> Program:
         """An ingest with an empty journal in `folder`, on this registry; `org` None stores the series in SQLite."""
@@ -92,16 +97,14 @@ def make_site(folder: Path) -> Site:
     (folder / "series").mkdir()
     ensure_authority(folder / "ca", now)
     ensure_deployment_key(folder / "ca")
-    ensure_token(folder / "admin.token")
     _write(folder / "district.toml", _district())
     site = Site(folder, {device.id: Ed25519PrivateKey.generate() for device in devices()})
     backend, address = site.backend()
     backend.start()
     try:
-        host, port = address.split(":")
-        administration = Administration(host, int(port), folder / "admin.token", None)
-        for device in devices():
-            _enrol(f"http://{address}", device, administration.device_token(device.id), site.keys[device.id])
+        with httpx.Client(base_url=f"http://{address}", timeout=30, trust_env=False) as client:
+            for device in devices():
+                _enrol(client, device.id, site.device_token(client, device.id), site.keys[device.id])
     finally:
         backend.stop()
     return site
@@ -113,11 +116,11 @@ def commit() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _enrol(url: str, device: Device, token: str, key: Ed25519PrivateKey) -> None:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device.id)])
+def _enrol(client: httpx.Client, device: str, token: str, key: Ed25519PrivateKey) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, None)
     body = {"token": token, "csr": request.public_bytes(Encoding.PEM).decode()}
-    httpx.post(f"{url}/api/v1/enrol", json=body, timeout=30, trust_env=False).raise_for_status()
+    client.post("/api/v1/enrol", json=body).raise_for_status()
 
 
 def _district() -> dict[str, object]:
