@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import numpy as np
@@ -17,7 +17,6 @@ ZONES = ("z10016", "z10017", "z10021", "z10022", "z10044", "z10065")
 KIOSKS = 3
 CALENDAR = Calendar(window_s=6 * 3600, utc_offset_s=-5 * 3600, week_start=6)
 START_NS = to_ns(datetime(2021, 12, 12, 5, tzinfo=UTC))  # 00:00 in the district
-WINDOW = timedelta(hours=6)
 TABLE = ThresholdTable.read(files("gateway.surveillance").joinpath("thresholds.json").read_bytes())
 
 # The replay's week and day (firmware_sim/scenarios/calendar.py), as shares of a week's tests by window.
