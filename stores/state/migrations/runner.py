@@ -54,7 +54,7 @@ def migrate(target: Engine | Connection, owner: str, *, file: Path | None = None
         connection.rollback()
     if current is not None and current != head(owner) and file is not None:
         _refuse_newer(current, owner)
-        _copy(file, current)
+        keep_copy(file, current)
     with target.begin() as connection:
         _upgrade(connection, owner)
 
@@ -79,7 +79,7 @@ def _refuse_newer(current: str, owner: str) -> None:
         raise SchemaTooNewError(f"the state of {owner} was written by a newer kioskwatch: update this one")
 
 
-def _copy(file: Path, revision: str) -> None:
+def keep_copy(file: Path, revision: str) -> None:
     """Keep the file as it was, beside it, by SQLite's own backup: it sees the WAL too."""
     kept = file.with_name(f"{file.name}.before-{revision}")
     source, copy = sqlite3.connect(file), sqlite3.connect(kept)
