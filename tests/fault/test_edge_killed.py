@@ -28,7 +28,7 @@ SPEED = 600
 LAYOUT = AssayLayout(1, (Assay("SARSCOV2", ("sars-cov-2",)),))
 
 
-def _edge(cabinet: EnrolledCabinet) -> Program:
+def edge_process(cabinet: EnrolledCabinet) -> Program:
     """The real process; ready when its second line says so, whoever starts it again."""
     log = cabinet.folder / "edge.log"
     starts = [0]
@@ -53,13 +53,13 @@ def _held(cabinet: EnrolledCabinet) -> dict[str, int]:
         return dict(database.execute("SELECT stream, COUNT(*) FROM records GROUP BY stream").fetchall())
 
 
-def _committed(cabinet: EnrolledCabinet) -> dict[str, int]:
+def committed(cabinet: EnrolledCabinet) -> dict[str, int]:
     """How many records of each stream were ever committed."""
     with _reading(cabinet.folder / "outbox.db") as database:
         return {stream: seq - 1 for stream, seq in database.execute("SELECT stream, next_seq FROM streams")}
 
 
-def _ob(cabinet: EnrolledCabinet) -> int:
+def ob_of(cabinet: EnrolledCabinet) -> int:
     with _reading(cabinet.folder / "outbox.db") as database:
         return int(database.execute("SELECT ob FROM meta").fetchone()[0])
 
@@ -73,7 +73,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         database.close()
 
 
-def _anchors() -> TimeAnchors:
+def anchors_now() -> TimeAnchors:
     return first_anchors(time.monotonic_ns(), START_NS, SPEED)
 
 
@@ -89,32 +89,32 @@ def test_readings_survive_kills_at_random_moments_and_none_is_lost_or_doubled(
             kind="air_monitor",
             instrument=f'kind = "scd30"\nlink = "serial:{where}"\nsample_period_s = 30',  # twenty a second
             broker_port=mosquitto.port,
-            anchors=_anchors(),
+            anchors=anchors_now(),
         )
         keys, deployment = {cabinet.device: cabinet.public_key}, {cabinet.device: cabinet.deployment}
         with Judge(mosquitto.port, keys, deployment, chance=chance, answer_share=0.5) as judge:
-            edge = _edge(cabinet)
+            edge = edge_process(cabinet)
             for _ in range(kill_count(12)):
                 edge.start()
                 time.sleep(chance.uniform(0.0, 0.6))
                 edge.kill()
             edge.start()
-            wait_until(lambda: _committed(cabinet)["bulk"] > 40, timeout_s=20, what="readings")
+            wait_until(lambda: committed(cabinet)["bulk"] > 40, timeout_s=20, what="readings")
             edge.stop()
-            _drain(cabinet, judge)
-            ob = _ob(cabinet)
-            for stream, n in _committed(cabinet).items():
+            drain(cabinet, judge)
+            ob = ob_of(cabinet)
+            for stream, n in committed(cabinet).items():
                 assert judge.seqs(cabinet.device, ob, stream) == set(range(1, n + 1)), stream
             assert not judge.heard.changed
             assert not judge.heard.unsigned
             assert {identity[1] for identity in judge.heard.records} == {ob}
 
 
-def _drain(cabinet: EnrolledCabinet, judge: Judge) -> None:
+def drain(cabinet: EnrolledCabinet, judge: Judge) -> None:
     """Let a cabinet without instrument send what it holds; an idle gateway answers again now and then."""
     text = cabinet.settings.read_text().replace("sample_period_s = 30", "sample_period_s = 86400")
     cabinet.settings.write_text(text)
-    edge, ob = _edge(cabinet), _ob(cabinet)
+    edge, ob = edge_process(cabinet), ob_of(cabinet)
     edge.start()
 
     def empty() -> bool:
@@ -127,7 +127,7 @@ def _drain(cabinet: EnrolledCabinet, judge: Judge) -> None:
     edge.stop()
 
 
-def _counts(cabinet: EnrolledCabinet) -> tuple[int, ...]:
+def counts_of(cabinet: EnrolledCabinet) -> tuple[int, ...]:
     """Valid, invalid, positives over both open windows, as they lie in the file: noise and all."""
     copy = cabinet.folder / "look.db"
     copy.write_bytes((cabinet.folder / "visits.db").read_bytes())
@@ -153,9 +153,9 @@ def test_each_valid_run_is_counted_once_whenever_the_edge_is_killed(tmp_path: Pa
             anchors=TimeAnchors(clock.monotonic_anchor_ns, clock.simulated_anchor_ns, SPEED, clock.simulated_anchor_ns),
             window_s=86_400,  # 144 s: all of the test lies in one window and the next
         )
-        edge = _edge(cabinet)
+        edge = edge_process(cabinet)
         edge.start()
-        before = _counts(cabinet)
+        before = counts_of(cabinet)
         kills, inserted, positives = kill_count(12), 0, 0
         for _ in range(kills):
             if analyser.free_modules:
@@ -168,12 +168,12 @@ def test_each_valid_run_is_counted_once_whenever_the_edge_is_killed(tmp_path: Pa
         expected = [inserted, positives]
 
         def all_counted() -> bool:
-            moved = [now - then for now, then in zip(_counts(cabinet), before, strict=True)]
+            moved = [now - then for now, then in zip(counts_of(cabinet), before, strict=True)]
             return [moved[0], moved[2]] == expected
 
         wait_until(all_counted, timeout_s=60, what=f"{expected} valid runs and positives")
         time.sleep(15)  # T_max of orders whose delivery a kill left open
         edge.stop()
-        moved = [now - then for now, then in zip(_counts(cabinet), before, strict=True)]
+        moved = [now - then for now, then in zip(counts_of(cabinet), before, strict=True)]
         assert [moved[0], moved[2]] == expected
         assert 0 <= moved[1] <= kills  # a run whose order may have left: no answer by T_max is invalid
