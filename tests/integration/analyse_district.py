@@ -63,8 +63,8 @@ class SetClock:
 class CommittedDistrict:
     """Ingest's and the backend's states, written as those processes do."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.state = f"sqlite:{folder / 'state'}"
+    def __init__(self, folder: Path, seed: int, *, state: str | None = None) -> None:
+        self.state = state or f"sqlite:{folder / 'state'}"
         self.backend = open_for_writing(self.state, "backend")
         self.ingest = open_for_writing(self.state, "ingest")
         self._rng = np.random.default_rng(seed)

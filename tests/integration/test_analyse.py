@@ -207,6 +207,29 @@ def test_the_wave_is_told_once_and_a_restart_tells_and_changes_nothing(
     again.close()
 
 
+def test_a_city_with_influxdb_and_postgresql_gets_the_same_numbers_and_signals(
+    tmp_path: Path, influx_org: InfluxOrg, postgres_url: str
+) -> None:
+    ends = []
+    for state, store in (
+        (None, SqliteSeries(tmp_path / "series", frozenset({"released", "history"}))),
+        (postgres_url, InfluxSeries(influx_org.url, influx_org.name, influx_org.tokens)),
+    ):
+        district = CommittedDistrict(tmp_path, SEED, state=state)
+        history(store, share=0.02)
+        analysis = Analysis(district.state, store, SetClock())
+        for window in range(8):
+            district.commit(district.drawn(window, tests=17, share=0.12))
+            analysis.at_end_of(window)
+        told = [row.signal for row in signals_after(analysis.own, 0)]
+        assert "turtle-bay" in {signal.subject for signal in told}
+        ends.append((told, released_numbers(store), rows(store, "detector", ("s", "threshold", "p0"))))
+        analysis.close()
+        district.close()
+        store.close()
+    assert ends[0] == ends[1]
+
+
 def test_a_real_district_takes_no_baseline_from_public_history(
     district: CommittedDistrict, sqlite: TimeSeriesStore
 ) -> None:
