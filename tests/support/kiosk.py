@@ -13,7 +13,7 @@ from contracts.clock import Clock, ScaledClock, TimeAnchors
 from contracts.frames import ReleaseBody
 from contracts.layout import Assay, AssayLayout
 from contracts.messages import TQ_DISCIPLINED
-from contracts.windows import NS, Calendar
+from contracts.windows import NS, Calendar, to_datetime
 from edge.adapters.links import make_link
 from edge.adapters.store import OutboxStore
 from edge.adapters.visits import VisitDatabase
@@ -69,7 +69,7 @@ class SetClock:
         return self.ns
 
     def now(self) -> datetime:
-        raise NotImplementedError
+        return to_datetime(self.ns)
 
     def real_s(self) -> float:
         return (self.ns - START_NS) / NS / self.speed

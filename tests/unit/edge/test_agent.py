@@ -56,6 +56,7 @@ def _events(agent: AgentInTestTime) -> list[str]:
 # --- what it says ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule("C12")
 @pytest.mark.rule("C13")
 def test_each_connection_begins_with_a_state_and_a_birth(tmp_path: Path) -> None:
     with agent_in_test_time(tmp_path) as agent:
