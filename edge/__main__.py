@@ -31,6 +31,8 @@ OPERATOR_MUST_ACT: Final = 2
 RESTART_S: Final = (1.0, 30.0)
 JOIN_S: Final = 8.0  # the supervisor waits ten
 
+_LOG_FORMAT = "%(levelname)s %(threadName)s %(name)s: %(message)s"  # a thread has the name of its device
+
 _FATAL = (
     SettingsError,
     EnrolmentRefusedError,
@@ -106,7 +108,7 @@ class _Host:
 def main(argv: list[str]) -> int:
     """Run the command; return its exit code."""
     options = _options().parse_args(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=_LOG_FORMAT)
     try:
         if options.print:
             return _print(options.instrument, options.link)

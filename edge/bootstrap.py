@@ -97,27 +97,32 @@ def make_clock(loaded: LoadedCabinet) -> tuple[Clock, ClockQuality]:
 
 
 def obtain(
-    enroller: Enroller, loaded: LoadedCabinet, *, sleep: Callable[[float], bool], backoff: Backoff
+    enroller: Enroller, loaded: LoadedCabinet, *, fresh: bool, sleep: Callable[[float], bool], backoff: Backoff
 ) -> Enrolment | None:
     """Return the enrolment that is kept, renewed or asked for with the token; None when told to stop meanwhile.
 
-    EnrolmentRefusedError or SettingsError when an operator must act.
+    `fresh`: the outbox is a new one. The gateway takes it only after a newer enrolment (C12), so an unused token is
+    then spent although a certificate is there. EnrolmentRefusedError or SettingsError when an operator must act.
     """
     while True:
-        enrolment = enroller.current()
-        if enrolment is not None:
-            return enrolment
+        kept = enroller.current()
+        if kept is not None and not fresh:
+            return kept
         try:
-            return _ask(enroller, loaded.cabinet.enrol.token)
+            return _ask(enroller, loaded.cabinet.enrol.token, kept)
         except EnrolmentRefusedError:
-            raise
+            if kept is None:
+                raise
+            return _unproven(kept)
         except EnrolmentError as exc:
-            _LOG.warning("%s: not enrolled yet: %s", loaded.cabinet.device.id, exc)
+            _LOG.warning("not enrolled yet: %s", exc)
         if sleep(backoff.wait_s()):
             return None
 
 
-def _ask(enroller: Enroller, token: str | None) -> Enrolment:
+def _ask(enroller: Enroller, token: str | None, kept: Enrolment | None) -> Enrolment:
+    if kept is not None:
+        return _unproven(kept) if token is None else enroller.enrol(token)
     if enroller.certificate_path.exists():  # it ran out: the key still proves who we are
         try:
             return enroller.renew()
@@ -125,10 +130,13 @@ def _ask(enroller: Enroller, token: str | None) -> Enrolment:
             if token is None:
                 raise
     if token is None:
-        raise SettingsError(
-            "not enrolled, and cabinet.toml has no [enrol] token: make one with `kioskwatch device token`"
-        )
+        raise SettingsError("not enrolled, and no [enrol] token: make one with `kioskwatch device token`")
     return enroller.enrol(token)
+
+
+def _unproven(kept: Enrolment) -> Enrolment:
+    _LOG.error("the outbox is new and the enrolment is not: the gateway refuses it until cabinet.toml has a new token")
+    return kept
 
 
 def build(loaded: LoadedCabinet, sleep: Callable[[float], bool], closing: ExitStack) -> Agent | None:
@@ -139,12 +147,18 @@ def build(loaded: LoadedCabinet, sleep: Callable[[float], bool], closing: ExitSt
     client = BackendClient(enrol.url, ca_file=loaded.folder / "ca.pem", ca_fingerprint=enrol.ca_fingerprint)
     enroller = Enroller(loaded.folder, device.id, client, real_now)
     closing.callback(FolderLock(loaded.folder).close)
-    enrolment = obtain(enroller, loaded, sleep=sleep, backoff=Backoff(*ENROL_RETRY_S, _UNIFORM))
+    outbox, quarantined = open_outbox(loaded.folder / "outbox.db")
+    closing.callback(outbox.close)
+    backoff = Backoff(*ENROL_RETRY_S, _UNIFORM)
+    enrolment = obtain(enroller, loaded, fresh=outbox.boot == 1, sleep=sleep, backoff=backoff)
     if enrolment is None:
         return None
     if loaded.cabinet.simulated is not None and enrolment.simulated is False:
-        raise SettingsError(f"{device.id}: [simulated] in cabinet.toml, but the deployment is a real one")
-    return _Builder(loaded, enrolment, enroller, clock, quality, closing).agent()
+        raise SettingsError("[simulated] in cabinet.toml, but the deployment is a real one")
+    builder = _Builder(loaded, enrolment, enroller, clock, quality, outbox, closing)
+    if quarantined:
+        builder.tell_quarantine()
+    return builder.agent()
 
 
 class _Builder:
@@ -157,6 +171,7 @@ class _Builder:
         enroller: Enroller,
         clock: Clock,
         quality: ClockQuality,
+        outbox: Outbox,
         closing: ExitStack,
     ) -> None:
         self._loaded = loaded
@@ -168,14 +183,9 @@ class _Builder:
         self._closing = closing
         self._waiter = PollWaiter()
         closing.callback(self._waiter.close)
-        outbox, quarantined = open_outbox(loaded.folder / "outbox.db")
-        closing.callback(outbox.close)
-        self._outbox: Outbox = outbox
+        self._outbox = outbox
         self._sending = Sending(outbox.ob, outbox.held(), outbox.next_seq(), _UNIFORM)
         self._recorder = Recorder(outbox, self._sending, lambda: (clock.now_ns(), quality.now()))
-        if quarantined:
-            _LOG.error("%s: the outbox was damaged; it is put aside and a new one begun", self._device.id)
-            self._recorder.event("outbox", "quarantined")
         identity = Identity(device=self._device.id, firmware=_firmware(), ob=outbox.ob, boot=outbox.boot)
         self._publisher = Publisher(identity, enroller.key, outbox, self._sending, clock)
         self._downlink = Downlink(
@@ -188,6 +198,11 @@ class _Builder:
             rebirth=self._born,
         )
         self._instruments = [self._instrument(section) for section in loaded.cabinet.instrument]
+
+    def tell_quarantine(self) -> None:
+        """Say that the outbox was damaged and is a new one now."""
+        _LOG.error("the outbox was damaged; it is put aside and a new one begun")
+        self._recorder.event("outbox", "quarantined")
 
     def agent(self) -> Agent:
         """Return the agent."""
@@ -242,7 +257,7 @@ class _Builder:
         )
         self._closing.callback(visits.close)
         if destroyed:
-            _LOG.error("%s: the visit file was damaged and is destroyed; its open windows begin anew", self._device.id)
+            _LOG.error("the visit file was damaged and is destroyed; its open windows begin anew")
         return KioskTask(
             GenexpertDriver(line, assay=assay, new_message_id=partial(secrets.token_hex, 8)),
             visits,
@@ -258,7 +273,7 @@ class _Builder:
 
     def _check_targets(self, section: InstrumentSection, table: AssayTable) -> None:
         if section.targets is not None and set(section.targets) != set(table.targets.values()):
-            raise SettingsError(f"{self._device.id}: targets of {table.assay} differ from the district's layout")
+            raise SettingsError(f"targets of {table.assay} differ from the district's layout")
 
     def _randbelow(self) -> Callable[[int], int]:
         """Return the source of the noise: the system's, except in a simulated district."""

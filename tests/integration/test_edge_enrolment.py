@@ -22,9 +22,13 @@ from backend.devices.authority import ensure_authority, issue_server
 from edge.adapters.clocks import real_now
 from edge.adapters.enrolment import Enroller
 from edge.adapters.http import BackendClient
-from edge.core.enrolment import REENROL_LABEL
+from edge.bootstrap import obtain
+from edge.core.backoff import Backoff
+from edge.core.enrolment import REENROL_LABEL, Enrolment
 from edge.errors import EnrolmentError, EnrolmentRefusedError, SettingsError
+from edge.settings import LoadedCabinet, load_cabinet
 from tests.support.enrolled import certificate, enrolment_answer
+from tests.support.kiosk import middle
 
 DEVICE = "air-10016"
 
@@ -216,3 +220,50 @@ def test_a_key_file_that_is_damaged_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "device.key").write_text("not a key")
     with pytest.raises(SettingsError, match=r"device\.key"):
         _enroller(tmp_path, "http://127.0.0.1:9")
+
+
+def _cabinet(folder: Path, url: str, token: str | None) -> LoadedCabinet:
+    path = folder / "cabinet.toml"
+    line = "" if token is None else f'token = "{token}"\n'
+    path.write_text(
+        f'[device]\nid = "{DEVICE}"\nkind = "air_monitor"\n[enrol]\nurl = "{url}"\n{line}'
+        '[[instrument]]\nkind = "scd30"\nlink = "serial:/dev/null"\nsample_period_s = 60\n'
+    )
+    return load_cabinet(path)
+
+
+def _obtain(folder: Path, backend: Backend, token: str | None, *, fresh: bool) -> Enrolment | None:
+    return obtain(
+        _enroller(folder, backend.url),
+        _cabinet(folder, backend.url, token),
+        fresh=fresh,
+        sleep=lambda _s: True,
+        backoff=Backoff(0.01, 0.01, middle),
+    )
+
+
+@pytest.mark.rule("C12")
+def test_a_new_outbox_spends_a_new_token_although_a_certificate_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with _served() as backend:
+        assert _obtain(tmp_path, backend, "first", fresh=True) is not None
+        assert _obtain(tmp_path, backend, "first", fresh=False) is not None
+        assert len(backend.asked) == 1  # a token is ignored while certificate and outbox are what they were
+        assert _obtain(tmp_path, backend, "second", fresh=True) is not None
+        assert [request["token"] for _, request in backend.asked] == ["first", "second"]
+        backend.other = lambda: (403, b'{"error":"used"}')
+        assert _obtain(tmp_path, backend, "second", fresh=True) is not None
+        assert _obtain(tmp_path, backend, None, fresh=True) is not None
+        assert caplog.text.count("until cabinet.toml has a new token") == 2
+
+
+def test_without_enrolment_and_token_or_with_a_refused_one_an_operator_must_act(tmp_path: Path) -> None:
+    with _served() as backend:
+        with pytest.raises(SettingsError, match="token"):
+            _obtain(tmp_path, backend, None, fresh=True)
+        backend.other = lambda: (403, b'{"error":"used"}')
+        with pytest.raises(EnrolmentRefusedError):
+            _obtain(tmp_path, backend, "once", fresh=True)
+        backend.other = lambda: (503, b'{"error":"starting"}')
+        assert _obtain(tmp_path, backend, "once", fresh=True) is None  # told to stop while waiting
