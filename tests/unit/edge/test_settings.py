@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from edge.errors import SettingsError
-from edge.settings import load_cabinet, load_cabinets
+from edge.settings import (
+    Cabinet,
+    DeviceSection,
+    EnrolSection,
+    InstrumentSection,
+    SimulatedSection,
+    load_cabinet,
+    load_cabinets,
+)
 
 KIOSK = """
 time_file = "../../time.json"
@@ -125,3 +133,10 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         load_cabinet(_write(tmp_path, KIOSK.replace('token = "once"', 'token = "TOPSECRET"\nwrong = 1')))
     assert "TOPSECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("section", [DeviceSection, EnrolSection, SimulatedSection, InstrumentSection, Cabinet])
+def test_every_setting_stands_in_the_manual(section: type) -> None:
+    manual = Path("docs/CABINET.md").read_text()
+    missing = [name for name in section.__struct_fields__ if name not in manual]  # type: ignore[attr-defined]
+    assert missing == []
