@@ -143,6 +143,7 @@ def _device(wanted: argparse.Namespace, settings: BackendSettings) -> int:
         answer = _ask(settings, "/admin/v1/device", body)
     except NotRunningError:
         with contextlib.closing(open_core(settings)) as core:
+            apply_district_file(core)
             answer = msgspec.to_builtins(act_on_device(core.enrolment, DeviceRequest.model_validate(body)))
     if answer.get("token"):
         _tell(f"{answer['token']}")

@@ -1,7 +1,8 @@
 """Who may do what: one table, read by every route and by the pages that show or hide a button. Pure.
 
-Nobody reads a sealed result or an exact count with any role: none exists (DESIGN §6, §7). Only an officer handles
-alerts about people's health; a technician handles those about a device. An auditor reads and changes nothing.
+Nobody reads a sealed result or an exact count with any role: none exists (DESIGN §6, §7). A technician handles
+alerts about a device, an officer those about people's health too; so does an administrator, who is the only one there
+is at a district's first start. An auditor reads and changes nothing.
 """
 
 from enum import StrEnum
@@ -35,7 +36,7 @@ _P = Permission
 GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     "officer": frozenset({_P.READ, _P.HANDLE_ANY_ALERT, _P.HANDLE_DEVICE_ALERT}),
     "technician": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES}),
-    "admin": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES, _P.MANAGE_ACCOUNTS, _P.READ_AUDIT}),
+    "admin": frozenset(_P),
     "auditor": frozenset({_P.READ, _P.READ_AUDIT}),
 }
 

@@ -114,6 +114,8 @@ def state_of(evidence: Evidence, zone: str, alerts: Sequence[AlertRow], words: W
     newest = latest(evidence.days["status"].get(zone))
     if newest is None or evidence.now_ns - newest[0] > STALE_S * NS:
         return "", words.text("no data")
+    if newest[1] != "shown":
+        return "", words.text("too few tests to tell")
     return "good", words.text("calm")
 
 

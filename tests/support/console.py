@@ -100,6 +100,14 @@ class Console:
             add_signals(tx, "ingest", [signal])
 
 
+def serves(url: str) -> bool:
+    """Whether a backend answers there."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=1).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
 def signing_request(device: str, key: Ed25519PrivateKey) -> str:
     """PKCS#10 in PEM form, as a device makes it."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
@@ -130,9 +138,9 @@ def running_console(
         fill(folder, file)
     command = [sys.executable, "-m", "backend", "serve", "--settings", str(folder / "backend.toml")]
     log = folder / "backend.log"
-    program = Program(command, log=log, ready=lambda: "ready" in log.read_text().splitlines(), env={**os.environ})
-    program.start()
     url = f"http://127.0.0.1:{port}"
+    program = Program(command, log=log, ready=lambda: serves(url), env={**os.environ})
+    program.start()
     try:
         first = next(
             line.partition(" ")[2] for line in log.read_text().splitlines() if line.startswith("admin-password ")
