@@ -14,6 +14,7 @@ from edge.service.recorder import Recorder
 
 _LOG = logging.getLogger(__name__)
 PERIOD_S: Final = 3600
+TELL_EVERY_S: Final = 300.0  # real time between two lines of the log
 
 Facts = Callable[[], dict[str, float]]
 
@@ -44,6 +45,7 @@ class HealthTask:
         self._daily = daily
         self._counts = counts
         self._counted: Mapping[str, int] = {}
+        self._tell_s = 0.0
         self._recorder = recorder
         self._clock = clock
         self._quality = quality
@@ -64,10 +66,11 @@ class HealthTask:
         return self._due_ns
 
     def _log_counts(self) -> None:
-        """Tell the log what was passed over, refused or repeated since the start, when there is more of it."""
+        """Tell the log what was passed over, refused or repeated since the start, now and then when there is more."""
+        now_s = self._clock.real_s()
         counts = {name: n for name, n in self._counts().items() if n}
-        if counts != self._counted:
-            self._counted = counts
+        if counts != self._counted and now_s >= self._tell_s:
+            self._counted, self._tell_s = counts, now_s + TELL_EVERY_S
             _LOG.info("since the start: %s", ", ".join(f"{n} {name}" for name, n in counts.items()))
 
     def _say(self, due_ns: int) -> None:

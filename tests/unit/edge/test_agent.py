@@ -333,3 +333,16 @@ def test_a_record_that_the_broker_refuses_stops_no_other(tmp_path: Path) -> None
         assert len(refused) <= 3  # put aside for ten minutes each time
         assert len(agent.uplink.of("health")) >= 6
         assert agent.outbox.held()["release"]
+
+
+@pytest.mark.rule("C23")
+def test_a_window_closed_just_before_a_power_cut_is_released_once_after_it(tmp_path: Path) -> None:
+    with agent_in_test_time(tmp_path) as agent:
+        agent.turns()
+        assert agent.visits.close_window(START_NS + WINDOW_S * NS)  # and the power goes before the outbox has it
+    released = []
+    for _ in range(3):
+        with agent_in_test_time(tmp_path, now_ns=START_NS + WINDOW_S * NS) as agent:
+            agent.turns()
+            released.append([row.start for row in agent.outbox.rows("release", 1, 9)])
+    assert released == [[START_NS // NS]] * 3

@@ -14,6 +14,7 @@ from edge.settings import (
     load_cabinet,
     load_cabinets,
 )
+from tests.support.repository import ROOT
 
 KIOSK = """
 time_file = "../../time.json"
@@ -137,6 +138,6 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("section", [DeviceSection, EnrolSection, SimulatedSection, InstrumentSection, Cabinet])
 def test_every_setting_stands_in_the_manual(section: type) -> None:
-    manual = Path("docs/CABINET.md").read_text()
+    manual = (ROOT / "docs/CABINET.md").read_text()
     missing = [name for name in section.__struct_fields__ if name not in manual]  # type: ignore[attr-defined]
     assert missing == []
