@@ -33,7 +33,7 @@ def test_a_single_assay_answers_under_its_own_code_and_a_panel_under_each_target
         ("NO RESULT", "invalid"),
         ("", "invalid"),
         ("negative", "invalid"),
-        ("NEGATIV", "invalid"),
+        ("NEGATIVES", "invalid"),
     ],
 )
 def test_every_word_has_one_call_and_an_unknown_word_is_never_negative(word: str, call: str) -> None:

@@ -79,7 +79,7 @@ def test_a_real_kiosk_has_the_designs_defaults(tmp_path: Path) -> None:
     ("old", "new", "word"),
     [
         ("seed = 7", "sede = 7", "sede"),
-        ("modules = 4", "moduls = 4", "moduls"),
+        ("modules = 4", "modules_ = 4", "modules_"),
         ('id = "kiosk-10016-1"', 'id = "Kiosk 1"', "id"),
         ('kind = "kiosk"', 'kind = "tram"', "kind"),
         ('kind = "kiosk"', 'kind = "air_monitor"', "analyser"),
