@@ -53,7 +53,9 @@ class DistrictRun:
         self._ports = dict(zip(kiosks, preparation.free_ports(len(kiosks)), strict=True))
         self._revoked_at = _changed_ns(self._district.folder)
         self._revoked_looked_s = 0.0
-        self._supervisor = Supervisor(self._plans(), LocalLauncher(district.folder.logs), progress)
+        plans = self._plans()
+        self._names = [process.name for process in plans]
+        self._supervisor = Supervisor(plans, LocalLauncher(district.folder.logs), progress)
 
     @property
     def given_up(self) -> list[str]:
@@ -64,6 +66,7 @@ class DistrictRun:
         """Start, supervise and end everything; True when it should start again because today was reached."""
         try:
             preparation.write_settings(self._district, self._ports)
+            self._progress.step("starting", ", ".join(self._names))
             self._until_ready()
             if not self._stop.asked:
                 self._announce()

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Final
 
@@ -48,6 +49,7 @@ def _run(options: UpOptions) -> int:
             if not run.until_stopped():
                 return OPERATOR_MUST_ACT if run.given_up else 0
             progress.plain("Simulated time has reached today: it goes on at the speed of the world.")
+            district = replace(district, options=replace(options, start=None, speed=None))
     finally:
         os.close(lock)
 

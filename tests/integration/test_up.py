@@ -7,11 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from contracts.clock import read_anchors
+from kioskwatch.run import TODAY_MARGIN_S
+from tests.support.district import real_now
 from tests.support.process import wait_until
 from tests.support.up import NEW_PASSWORD, Console, RunningUp
 
@@ -188,6 +191,20 @@ def test_without_mosquitto_the_built_in_broker_carries_the_district_and_the_star
         assert "Signed messages alone carry trust" in up.text
         console = Console(up)
         wait_until(lambda: console.values("environment", "air", "co2_ppm") != [], timeout_s=60, what="live CO2")
+        console.close()
+    finally:
+        assert up.stop() == 0, up.text
+
+
+def test_simulated_time_that_reaches_today_goes_on_at_the_speed_of_the_world(state: Path) -> None:
+    start = real_now() - timedelta(seconds=600 * (TODAY_MARGIN_S + 2))
+    up = RunningUp(state, "--start", start.isoformat(timespec="seconds"), "--scenario", "quiet").wait_ready()
+    try:
+        wait_until(lambda: "has reached today" in up.text, timeout_s=20, what="today")
+        wait_until(lambda: up.text.count("Ctrl-C stops everything") == 2, timeout_s=60, what="the second start")
+        console = Console(up, password=up.password)
+        assert console.get("/clock")["speed"] == 1
+        assert console.now_ms() < real_now().timestamp() * 1000
         console.close()
     finally:
         assert up.stop() == 0, up.text

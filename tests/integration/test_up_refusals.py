@@ -15,6 +15,7 @@ from kioskwatch.checks import take_lock
 from tests.support.district import real_now
 from tests.support.process import free_port
 from tests.support.required import unavailable
+from tests.support.up import RunningUp
 
 UP = (sys.executable, "-m", "kioskwatch", "up")
 TIMEOUT_S = 25
@@ -67,12 +68,12 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     Refused(tmp_path / "file" / "var").sentence("cannot be written", "--state")
 
 
-def _on_disk(folder: Path, options: str) -> tuple[str, ...]:
-    """Run a command line in a mount namespace of its own, where `folder` is such a disk."""
+def _on_disk(folder: Path, options: str, *, beside: str = "true") -> tuple[str, ...]:
+    """Run a command line in a mount namespace of its own, where `folder` is such a disk, beside another command."""
     own = ("unshare", "--user", "--map-root-user", "--mount")
     if subprocess.run([*own, "true"], capture_output=True, check=False).returncode != 0:
         unavailable("a mount namespace", "the kernel must let this user make one (`unshare --user --mount`)")
-    script = f'mount -t tmpfs -o {options} tmpfs {shlex.quote(str(folder))} && eval exec "$0"'
+    script = f'mount -t tmpfs -o {options} tmpfs {shlex.quote(str(folder))} && {{ ({beside}) & eval exec "$0"; }}'
     return (*own, "sh", "-c", script)
 
 
@@ -153,3 +154,15 @@ def test_a_damaged_clock_file_is_refused_because_time_could_go_back(tmp_path: Pa
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "time.json").write_text('{"monotonic')
     Refused(tmp_path / "var").sentence("time.json", "restore")
+
+
+@pytest.mark.timeout(120)
+def test_a_disk_that_fills_while_a_district_runs_stops_it_before_its_time_could_go_back(tmp_path: Path) -> None:
+    folder, trigger = tmp_path / "var", tmp_path / "fill"
+    folder.mkdir()
+    filler = f"while [ ! -e {trigger} ]; do sleep 0.1; done; dd if=/dev/zero of={folder}/filler bs=1M status=none"
+    up = RunningUp(folder, "--speed", "60", wrapper=_on_disk(folder, "size=320m", beside=filler)).wait_ready()
+    trigger.touch()
+    assert up.wait() == 2
+    assert "is full" in up.complained[-1]
+    assert up.complained[-1].startswith("kioskwatch up: ")

@@ -1,13 +1,12 @@
 """A whole district for tests: `kioskwatch up` as an operator starts it, its words, its console, its processes."""
 
 import contextlib
-import os
 import re
+import shlex
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
 from typing import IO, Any
@@ -26,18 +25,18 @@ _PASSWORD = re.compile(r"Log in +admin, password (\S+)")
 class RunningUp:
     """One `kioskwatch up`. `said` is what the terminal shows, stdout and stderr apart."""
 
-    def __init__(self, state: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, state: Path, *options: str, wrapper: tuple[str, ...] = ()) -> None:
         self.state = state
         self.said: list[str] = []
         self.complained: list[str] = []
         ports = ("--port", str(free_port()), "--broker-port", str(free_port()))
+        command = [sys.executable, "-m", "kioskwatch", "up", "--state", str(state), *ports, *options]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kioskwatch", "up", "--state", str(state), *ports, *options],
+            [*wrapper, shlex.join(command)] if wrapper else command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **(env or {})},
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
