@@ -1,12 +1,14 @@
 """The one writer of district time: it never goes back, and it does not go on when it cannot be written."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from contracts.clock import TimeAnchors, first_anchors, read_anchors
-from contracts.windows import NS
+from contracts.windows import NS, to_ns
 from kioskwatch.errors import StateFolderError
+from kioskwatch.run import reaches_today
 from kioskwatch.timekeeper import Timekeeper, anchors_for_start
 
 START_NS = 1_639_285_200 * NS
@@ -88,3 +90,16 @@ def test_time_that_cannot_be_written_for_two_seconds_stops_the_district(tmp_path
     clock.advance(0.6)
     with pytest.raises(StateFolderError):
         keeper.beat()
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "speed", "reached"),
+    [(3600, 600, True), (36_001, 600, False), (35_999, 600, True), (-10, 600, True), (0, 1, False), (-10, 1, False)],
+)
+def test_a_fast_district_stops_being_fast_a_minute_before_it_would_overtake_today(
+    tmp_path: Path, behind_s: int, speed: int, reached: bool
+) -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    clock = Monotonic()
+    keeper = Timekeeper(tmp_path / "time.json", first_anchors(clock(), to_ns(now) - behind_s * NS, speed), clock)
+    assert reaches_today(keeper, now) is reached
