@@ -1,8 +1,8 @@
 """Simulated cabinets before their agents start: settings for each, a token for those that must enrol (again).
 
 A cabinet keeps what it was told at enrolment. When that holds no longer (its certificate ran out while it was off,
-the broker moved, the CA was made anew) its certificate is taken away, so that its agent enrols as a new one would.
-Its key, outbox and counters stay.
+the broker moved, the CA was made anew, or its outbox is gone, docs/CONTRACT.md C12) its certificate is taken away, so
+that its agent enrols as a new one would. Its key, outbox and counters stay.
 """
 
 import json
@@ -40,6 +40,7 @@ def is_enrolled(cabinet: Path, district: plan.District, now: datetime) -> bool:
     checks: tuple[Callable[[], bool], ...] = (
         lambda: certificate_facts(certificate.read_bytes()).not_after > now,
         lambda: (cabinet / "ca.pem").read_bytes().strip() == (district.folder.ca / "ca.pem").read_bytes().strip(),
+        (cabinet / "outbox.db").exists,
         lambda: _told(cabinet).get("broker") == plan.public_broker(district),
     )
     try:

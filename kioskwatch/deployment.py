@@ -47,6 +47,7 @@ class Deployment:
     postgres: str
     influx: str
     org: str
+    grafana_token: Path
 
 
 class InfluxAdmin:
@@ -57,7 +58,6 @@ class InfluxAdmin:
         if self._url.scheme not in {"http", "https"} or not self._url.hostname:
             raise OptionError(f"--influx is a URL such as http://influxdb:8086, not {url!r}")
         self._token = token
-        self._org = org
         found = self._call("GET", f"/api/v2/orgs?org={quote(org)}")["orgs"]
         self._org_id: str = found[0]["id"]
 
@@ -116,6 +116,7 @@ def main(argv: Sequence[str]) -> int:
             postgres=given.postgres,
             influx=given.influx,
             org=given.org,
+            grafana_token=(given.grafana_token or given.root / "tokens" / "grafana").absolute(),
         )
         prepare(deployment, given.district.absolute(), _read_token(given.influx_token))
     except OperatorError as exc:
@@ -185,6 +186,7 @@ def _parser() -> Parser:
     add("--influx", required=True, metavar="URL")
     add("--influx-token", type=Path, required=True, metavar="FILE", help="InfluxDB's administration token")
     add("--org", default="kioskwatch")
+    add("--grafana-token", type=Path, metavar="FILE", help="where Grafana's token goes, alone")
     return parser
 
 

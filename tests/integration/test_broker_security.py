@@ -36,11 +36,11 @@ class Client:
     files: ClientFiles
     port: int
     client_id: str
-    connected: "queue.Queue[ReasonCode]" = field(default_factory=queue.Queue)
-    disconnected: "queue.Queue[ReasonCode]" = field(default_factory=queue.Queue)
-    puback: "queue.Queue[int]" = field(default_factory=queue.Queue)
-    suback: "queue.Queue[int]" = field(default_factory=queue.Queue)
-    messages: "queue.Queue[str]" = field(default_factory=queue.Queue)
+    connected: queue.Queue[ReasonCode] = field(default_factory=queue.Queue)
+    disconnected: queue.Queue[ReasonCode] = field(default_factory=queue.Queue)
+    puback: queue.Queue[int] = field(default_factory=queue.Queue)
+    suback: queue.Queue[int] = field(default_factory=queue.Queue)
+    messages: queue.Queue[str] = field(default_factory=queue.Queue)
 
     def __post_init__(self) -> None:
         self.paho = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=mqtt.MQTTv5)

@@ -90,6 +90,11 @@ def test_a_missing_or_damaged_file_is_as_good_as_none(
     assert not is_enrolled(cabinet, _district(tmp_path), NOW)
 
 
+def test_a_cabinet_whose_outbox_is_gone_enrols_again(tmp_path: Path, cabinet: Path) -> None:
+    (cabinet / "outbox.db").unlink()
+    assert not is_enrolled(cabinet, _district(tmp_path), NOW)
+
+
 def test_its_key_and_outbox_stay_when_it_must_enrol_again(tmp_path: Path, cabinet: Path) -> None:
     is_enrolled(cabinet, _district(tmp_path), NOW + timedelta(days=400))
     assert (cabinet / "device.key").read_text() == "kept"
