@@ -120,6 +120,7 @@ def _is_quiet(client: Client) -> bool:
     return False
 
 
+@pytest.mark.rule("C2")
 def test_a_device_speaks_to_the_gateway_and_is_heard_under_its_own_name(clients: Clients) -> None:
     gateway, device = clients.gateway(), clients.device("air-1")
     assert gateway.subscribe("kw/v1/+/up/#") == 1
@@ -176,6 +177,7 @@ def test_a_subscription_to_everything_brings_a_device_nothing_foreign(clients: C
     assert _is_quiet(spy)
 
 
+@pytest.mark.rule("C2")
 def test_a_stolen_client_id_neither_disconnects_the_victim_nor_gets_its_messages(clients: Clients) -> None:
     gateway, victim = clients.gateway(), clients.device("kiosk-3")
     victim.subscribe("kw/v1/kiosk-3/down/+")
