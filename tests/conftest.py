@@ -26,6 +26,11 @@ def pytest_report_header() -> str:
     return f"kioskwatch: seed {SEED} (KIOSKWATCH_SEED=… looks elsewhere), hypothesis derandomised"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: the shared browser keeps an event loop in this thread, beside which none can be run."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(autouse=True)
 def watched_log() -> Iterator[LogWatch]:
     """Fails a test whose code wrote a log record that cannot be formatted or that carries a payload."""
