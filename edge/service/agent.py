@@ -139,8 +139,8 @@ class Agent:
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Work until `stopped`; StoreError when a file of the cabinet cannot be used any more."""
-        self._parts.uplink.start()
         try:
+            self._parts.uplink.start()
             while not stopped():
                 self.turn()
                 self._sleep()

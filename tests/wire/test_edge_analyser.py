@@ -18,15 +18,15 @@ from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
 from tests.support.kiosk import RULES, Kiosk, kiosk
 from tests.support.simulators import RunningAnalyser, running_analyser
 
-SPEED = 3000  # a run of 35 minutes takes 0.7 s, T_max 0.9 s
-PATIENT_RULES = VisitRules(places=4, modules=4, insertion_s=0, t_max_s=8000)  # 2.7 s: for a slow wire
+SPEED = 3000  # a run of 35 minutes takes 0.7 s, the T_max of RULES 0.9 s
+PATIENT_RULES = VisitRules(places=4, modules=4, insertion_s=0, t_max_s=8000)  # 2.7 s: for a slow wire or machine
 NEGATIVE = Outcome()
 POSITIVE = Outcome(calls={"sars-cov-2": Call.POSITIVE})
 
 
 @contextmanager
 def _at_work(
-    folder: Path, fault: Fault = Fault.NONE, *, rules: VisitRules = RULES, speed: int = SPEED
+    folder: Path, fault: Fault = Fault.NONE, *, rules: VisitRules = PATIENT_RULES, speed: int = SPEED
 ) -> Iterator[tuple[Kiosk, RunningAnalyser]]:
     with running_analyser(fault=fault, speed=speed) as analyser:
         anchors = analyser.clock
@@ -69,7 +69,7 @@ def test_a_result_that_is_uploaded_twice_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_late_result_is_answered_and_dropped_and_the_run_is_invalid(tmp_path: Path) -> None:
-    with _at_work(tmp_path) as (one, analyser):
+    with _at_work(tmp_path, rules=RULES) as (one, analyser):
         _visit(one, analyser, [Outcome(calls={"sars-cov-2": Call.POSITIVE}, late=True)])
         one.until(lambda: analyser.free_modules == 4)
         one.work(0.2)
@@ -78,20 +78,20 @@ def test_a_late_result_is_answered_and_dropped_and_the_run_is_invalid(tmp_path: 
 
 @pytest.mark.parametrize("fault", [Fault.NOISE, Fault.WRONG_CHECKSUM, Fault.NAK_STORM, Fault.CLOCK_JUMP])
 def test_damage_that_the_protocol_mends_costs_no_run(tmp_path: Path, fault: Fault) -> None:
-    with _at_work(tmp_path, fault, rules=PATIENT_RULES) as (one, analyser):
+    with _at_work(tmp_path, fault) as (one, analyser):
         _visit(one, analyser, [POSITIVE, NEGATIVE, POSITIVE, NEGATIVE])
         one.work(0.2)
         assert one.counts == {"valid": 4, "invalid": 0, "positives": 2}
 
 
 def test_a_slow_line_costs_time_and_no_run(tmp_path: Path) -> None:
-    with _at_work(tmp_path, Fault.SLOW, rules=PATIENT_RULES, speed=600) as (one, analyser):
+    with _at_work(tmp_path, Fault.SLOW, speed=600) as (one, analyser):
         _visit(one, analyser, [POSITIVE])
         assert one.counts == {"valid": 1, "invalid": 0, "positives": 1}
 
 
 def test_a_line_that_breaks_mid_frame_costs_time_and_no_run(tmp_path: Path) -> None:
-    with _at_work(tmp_path, Fault.UNPLUG, rules=PATIENT_RULES, speed=300) as (one, analyser):
+    with _at_work(tmp_path, Fault.UNPLUG, speed=300) as (one, analyser):
         for outcome in (POSITIVE, NEGATIVE, POSITIVE, NEGATIVE):
             analyser.insert(outcome)
         one.until(lambda: one.counts["valid"] == 4)
@@ -138,7 +138,7 @@ def test_with_a_clock_that_is_not_good_no_test_starts(tmp_path: Path) -> None:
 
 
 def test_when_nothing_can_be_written_the_analyser_is_held_back_and_its_result_counts_later(tmp_path: Path) -> None:
-    with _at_work(tmp_path, rules=PATIENT_RULES) as (one, analyser):
+    with _at_work(tmp_path) as (one, analyser):
         analyser.insert(POSITIVE)
         one.until(lambda: one.visits.next_deadline_ns() is not None)
         one.visits._connection.execute("PRAGMA query_only=ON")
