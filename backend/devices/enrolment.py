@@ -137,9 +137,11 @@ class EnrolmentService:
                 raise NotAllowedError(_REFUSED)
             self._known(device)  # 4
             issued = self._authority.issue_device(device, csr, self._now())  # 5
-            self._registry.enrol(tx, _row(device, issued), issued.public_key)
+            number = self._registry.enrol(tx, _row(device, issued), issued.public_key)
             self._audit.note(tx, f"device/{device}", "enrolled", f"device/{device}", fingerprint=issued.fingerprint)
         self._live.forget()
+        if number > 1:  # the certificates of another key have ended
+            self.write_revocations()
         return self._answer(device, issued)
 
     def renew(self, device: str, csr: str, signature: str, address: str) -> EnrolAnswer:

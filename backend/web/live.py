@@ -5,6 +5,7 @@ of its own. Events of one name that a slow client has not taken yet are one even
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -57,7 +58,7 @@ class LiveHub:
     def stream(self, account: str, still_signed_in: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Return the bytes of an event stream; TooManyError at once when there are too many.
 
-        The stream ends by itself when `still_signed_in` says no: asked with each heartbeat.
+        The stream ends by itself when `still_signed_in` says no: asked with each heartbeat and before each event.
         """
         own = sum(client.account == account for client in self._clients)
         if len(self._clients) >= MAX_CLIENTS or own >= MAX_CLIENTS_PER_ACCOUNT:
@@ -70,20 +71,22 @@ class LiveHub:
             client.waiting[event] = data
             client.wake.set()
 
+    def _is_over(self, still_signed_in: Callable[[], bool]) -> bool:
+        return self._closed or not still_signed_in()
+
     async def _events(self, client: _Client, still_signed_in: Callable[[], bool]) -> AsyncIterator[bytes]:
         self._clients.add(client)  # here, not in `stream`: a generator that never starts never reaches its `finally`
         try:
             yield b"retry: %d\n\n" % RETRY_MS
             while not self._closed:
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(client.wake.wait(), self._heartbeat_s)
-                except TimeoutError:
-                    if not still_signed_in():
-                        return
-                    yield b": beat\n\n"
-                    continue
+                if self._is_over(still_signed_in):
+                    return
                 client.wake.clear()
                 waiting, client.waiting = client.waiting, {}
+                if not waiting:
+                    yield b": beat\n\n"
                 for event, data in waiting.items():
                     yield b"event: %s\ndata: %s\n\n" % (event.encode(), data)
         finally:
