@@ -23,7 +23,7 @@ from contracts.registry import (
     StuckRule,
     Zone,
 )
-from stores.errors import StoreUnavailableError
+from stores.errors import ConflictError, StoreUnavailableError
 from stores.state.database import Database, Transaction
 from stores.state.rows import Row, upsert
 from stores.state.tables import CERTIFICATES, DEVICES, DISTRICT, LAYOUTS, RULES, SITES, TOKENS, ZONES
@@ -126,7 +126,13 @@ class Registry:
         return cast("str", row.device)
 
     def enrol(self, tx: Transaction, certificate: Certificate, public_key: bytes) -> int:
-        """Record a certificate and the key in it; return the device's new enrolment number."""
+        """Record a certificate and the key in it; return the device's new enrolment number.
+
+        With another key, the certificates of the one before end: whoever still holds it is not this device any more.
+        """
+        before = tx.execute(select(DEVICES.c.public_key).where(DEVICES.c.id == certificate.device)).scalar()
+        if before is not None and bytes(before) != public_key:
+            self._end_certificates(tx, certificate.device)
         upsert(tx, CERTIFICATES, [asdict(certificate)])
         changed = (
             update(DEVICES)
@@ -142,14 +148,26 @@ class Registry:
         return int(tx.execute(changed).scalar_one())
 
     def renew(self, tx: Transaction, certificate: Certificate, public_key: bytes) -> None:
-        """Record a certificate that takes an older one's place; the enrolment, and so the outbox, stays the same."""
+        """Record a certificate that takes an older one's place; the enrolment, and so the outbox, stays the same.
+
+        ConflictError when the device was shut out meanwhile.
+        """
         upsert(tx, CERTIFICATES, [asdict(certificate)])
         changed = {"public_key": public_key, "cert_not_after_ns": certificate.not_after_ns}
-        tx.execute(update(DEVICES).where(DEVICES.c.id == certificate.device).values(changed))
+        active = (DEVICES.c.id == certificate.device) & (DEVICES.c.status == "active")
+        if tx.execute(update(DEVICES).where(active).values(changed)).rowcount != 1:
+            raise ConflictError("the device was shut out while its renewal was under way")
 
     def revoke(self, tx: Transaction, device: str) -> int:
-        """Refuse a device from now on; return how many certificates that ends."""
+        """Refuse a device from now on; return how many certificates that ends.
+
+        Its token ends too: one that was used may be used again by the same key, and would let it in.
+        """
         tx.execute(update(DEVICES).where(DEVICES.c.id == device).values(status="revoked"))
+        tx.execute(delete(TOKENS).where(TOKENS.c.device == device))
+        return self._end_certificates(tx, device)
+
+    def _end_certificates(self, tx: Transaction, device: str) -> int:
         alive = (CERTIFICATES.c.device == device) & CERTIFICATES.c.revoked.is_(False)
         return tx.execute(update(CERTIFICATES).where(alive).values(revoked=True)).rowcount
 
