@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, cast
 
-import msgspec
-
 from backend.accounts.audit import AuditLog
+from backend.alerts.following import Place, evidence_of, is_told, place_names
 from backend.alerts.life_cycle import Entry, Event, LifeCycleError, Standing, State, Step, opened, step
 from backend.errors import ConflictError, InputError, NotAllowedError, NotFoundError
 from backend.web.names import Subjects
@@ -74,35 +73,49 @@ class AlertService:
         return sum(self._poll_one(source) for source in self._sources)
 
     def _poll_one(self, source: SignalSource) -> int:
-        cursor = self._state.cursor(source.name)
+        place = self._place(source.name)
         try:
-            found = source.after(cursor, BATCH)
-            began_anew = not found and cursor > 0 and not source.after(cursor - 1, 1)
+            rows = source.after(max(place.last_id - 1, 0), BATCH + 1)
         except StoreError as exc:
             log.debug("signals of %s cannot be read now: %s", source.name, type(exc).__name__)
             return 0
-        if began_anew:
-            self._begin_anew(source)
-        if not found:
+        if not place.is_in(rows):
+            self._read_again(source)
             return 0
+        found = [row for row in rows if row.id > place.last_id][:BATCH]
+        if found or place.again:
+            self._take_all(source, found, place)
+        return len(found)
+
+    def _take_all(self, source: SignalSource, found: Sequence[SignalRow], place: Place) -> None:
+        """Step the alerts of some signals, and remember how far they are read, in one transaction."""
         subjects = self._subjects()
         touched: dict[tuple[str, str], AlertRow] = {}  # readers see a transaction when it is committed, not before
         with self._lock, self._database.begin() as tx:
             for one in found:
                 key = one.signal.rule, subjects.prefixed(one.signal.subject)
-                saved = self._take(tx, one.signal, touched.get(key) or self._state.open_alert(*key), subjects)
+                row = touched.get(key) or self._state.open_alert(*key)
+                if place.again and is_told(one.signal, row, self._state.events_about(*key)):
+                    continue
+                saved = self._take(tx, one.signal, row, subjects)
                 if saved is not None:
                     touched[key] = saved
-            self._state.set_cursor(tx, source.name, found[-1].id)
+            self._keep_place(tx, source.name, place.behind(found, all_read=len(found) < BATCH))
         for alert in touched.values():
             self._changed(alert.id)
-        return len(found)
 
-    def _begin_anew(self, source: SignalSource) -> None:
-        """The row last read is gone: that process lost its state and numbers its signals from 1 again."""
+    def _place(self, source: str) -> Place:
+        return Place(*(self._state.cursor(name) for name in place_names(source)))
+
+    def _keep_place(self, tx: Transaction, source: str, place: Place) -> None:
+        for name, value in zip(place_names(source), place, strict=True):
+            self._state.set_cursor(tx, name, value)
+
+    def _read_again(self, source: SignalSource) -> None:
+        """That process lost its state, and numbers its signals from 1 again."""
         log.warning("%s lost its signals and began anew: reading them from the start", source.name)
         with self._database.begin() as tx:
-            self._state.set_cursor(tx, source.name, 0)
+            self._keep_place(tx, source.name, Place(again=1))
 
     def _take(self, tx: Transaction, signal: Signal, row: AlertRow | None, subjects: Subjects) -> AlertRow | None:
         """Step the alert of one signal; return it as saved, None when nothing changed."""
@@ -115,7 +128,7 @@ class AlertService:
 
     def _save(self, tx: Transaction, row: AlertRow, done: Step, signal: Signal) -> AlertRow:
         raised = signal.phase == "raised"
-        evidence = _evidence(signal)
+        evidence = evidence_of(signal)
         saved = self._state.save(
             tx,
             replace(
@@ -210,16 +223,6 @@ def may_handle(viewer: Viewer, alert: AlertRow) -> bool:
     if viewer.may("handle_any_alert"):
         return True
     return alert.device is not None and viewer.may("handle_device_alert")
-
-
-def _evidence(signal: Signal) -> str:
-    evidence = {
-        "facts": dict(signal.facts),
-        "target": signal.target,
-        "onset_ns": signal.onset_ns,
-        "found_ns": signal.found_ns,
-    }
-    return msgspec.json.encode(evidence).decode()
 
 
 def _standing(row: AlertRow) -> Standing:

@@ -102,6 +102,13 @@ class AlertState:
         with self._database.read() as connection:
             return [AlertEventRow(**row._asdict()) for row in connection.execute(wanted)]
 
+    def events_about(self, rule: str, subject: str) -> list[AlertEventRow]:
+        """Return the history of every alert of a (rule, subject), oldest first."""
+        about = select(ALERTS.c.id).where((ALERTS.c.rule == rule) & (ALERTS.c.subject == subject))
+        wanted = select(ALERT_EVENTS).where(ALERT_EVENTS.c.alert_id.in_(about)).order_by(ALERT_EVENTS.c.id)
+        with self._database.read() as connection:
+            return [AlertEventRow(**row._asdict()) for row in connection.execute(wanted)]
+
     def events_after(self, after_id: int, limit: int) -> list[tuple[AlertEventRow, AlertRow]]:
         """Return events newer than a number, oldest first, each with its alert as it is now."""
         wanted = select(ALERT_EVENTS).where(ALERT_EVENTS.c.id > after_id).order_by(ALERT_EVENTS.c.id).limit(limit)
