@@ -1,6 +1,7 @@
 """A gateway that lost its signals, or got older ones back: nothing new is passed over, nothing is told twice."""
 
-from tests.unit.backend.test_alert_service import BATCH, Scene, Source, history, scene, signal, viewer
+from backend.alerts.service import BATCH
+from tests.unit.backend.test_alert_service import Scene, Source, history, scene, signal, viewer
 
 __all__ = ["scene"]  # the fixture
 
