@@ -77,12 +77,6 @@ class ConflictError(BackendError):
     status = HTTPStatus.CONFLICT
 
 
-class TooLargeError(BackendError):
-    """More bytes than any of our forms can hold: send less."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-
-
 class TooManyError(BackendError):
     """Too many attempts from one address: wait so many seconds."""
 

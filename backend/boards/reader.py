@@ -20,7 +20,6 @@ DETECTOR: Final[Source] = ("released", "detector")
 HISTORY: Final[Source] = ("history", "weekly")
 IMPORTS: Final[Source] = ("history", "imports")
 AIR: Final[Source] = ("environment", "air")
-HEALTH: Final[Source] = ("fleet", "health")
 READABLE: Final = ("environment", "fleet", "released", "alerts", "history")
 
 Points = dict[int, Value]  # time in ns -> value

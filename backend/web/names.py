@@ -22,16 +22,6 @@ KIND_NAMES = {
     "egress_monitor": N_("egress monitor"),
     "cold_chain": N_("reagent fridge"),
 }
-SITE_KIND_NAMES = {
-    "kiosk": N_("test point"),
-    "checkpoint": N_("checkpoint"),
-    "lane": N_("lane"),
-    "hotel": N_("hotel"),
-    "residence": N_("residence"),
-    "public_area": N_("public area"),
-    "venue": N_("venue"),
-    "isolation": N_("isolation area"),
-}
 
 
 @dataclass(frozen=True, slots=True)

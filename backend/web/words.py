@@ -85,10 +85,6 @@ class Words:
         """Return the date."""
         return format_date(self._local(ns), format=self._patterns["day"], locale=self.locale)
 
-    def moment(self, ns: int) -> str:
-        """Return the time of the day."""
-        return format_datetime(self._local(ns), format="HH:mm", locale=self.locale)
-
     def ago(self, ns: int, now_ns: int) -> str:
         """Return how long ago that was, in the largest unit that fits."""
         return self.text("%(span)s ago", span=self.span((now_ns - ns) / NS))

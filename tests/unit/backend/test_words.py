@@ -79,7 +79,7 @@ def test_the_address_decides_then_the_cookie_then_the_browser(
 def test_times_are_district_time_in_each_language() -> None:
     assert words("en").instant(NOON) == "12 Dec 2021, 07:00"
     assert words("zh").instant(NOON) == "2021年12月12日 07:00"
-    assert words("en", 19_800).moment(NOON) == "17:30"
+    assert words("en", 19_800).instant(NOON) == "12 Dec 2021, 17:30"
 
 
 @pytest.mark.parametrize(("offset_s", "name"), [(0, "UTC+00:00"), (-18_000, "UTC−05:00"), (19_800, "UTC+05:30")])
