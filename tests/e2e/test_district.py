@@ -61,7 +61,7 @@ def sees_numbers_change(page: Page) -> None:
     page.evaluate("window.loadedOnce = true")
     clock = page.locator("#clock").inner_text()
     expect(page.locator("#clock")).not_to_have_text(clock)
-    air = page.get_by_text(re.compile(r"\d ppm")).first
+    air = page.get_by_text(re.compile(r"\d\sppm")).first
     expect(air).to_be_visible(timeout=20_000)
     shown = air.inner_text()
     expect(air).not_to_have_text(shown, timeout=30_000)
@@ -74,7 +74,7 @@ def answers_the_air_alert(page: Page) -> None:
     page.get_by_role("link", name="Alerts").first.click()
     page.get_by_role("link", name="Carbon dioxide (CO₂) beyond its limit").first.click()
     expect(headline).to_be_visible()
-    expect(page.locator("#reason")).to_contain_text(re.compile(r"1,?500 ppm"))
+    expect(page.locator("#reason")).to_contain_text(re.compile(r"1,?500\sppm"))
     picture(page, "walk-alert")
     page.fill("#note", "Caretaker asked to open the windows")
     page.click("#acknowledge")
