@@ -26,6 +26,7 @@ from stores.series.open import open_series
 from stores.series.port import TimeSeriesStore
 from stores.state.database import Database, Owner, open_for_reading, open_for_writing
 from stores.state.devices import load_registry
+from stores.state.named_lease import named_lease
 from stores.state.releases import first_window_of_zone
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,8 @@ def _import(file: Path, settings: GatewaySettings, source: str, before: date | N
     except OSError as exc:
         raise HistoryError(f"{file} cannot be read: {exc.strerror}") from exc
     now_ns = district_clock(settings.time_file).now_ns()
-    with closing(_open_series(settings, history.BUCKET)) as series:
+    # InfluxDB has no writer's lock, and two imports at once would hang two audit lines behind the same one.
+    with named_lease(settings.state, history.BUCKET), closing(_open_series(settings, history.BUCKET)) as series:
         limits = _limits(settings.state, now_ns)
         weeks = history.read(content, limits, before=before)
         made = history.store(weeks, series, limits, source=source, operator=_operator())

@@ -15,6 +15,7 @@ from gateway.analyse.bootstrap import main
 from stores.series.influx import InfluxSeries
 from stores.series.port import TimeSeriesStore
 from stores.series.sqlite import SqliteSeries
+from stores.state.named_lease import named_lease
 from tests.integration.analyse_district import CALENDAR, START_NS, TARGET, ZONES, CommittedDistrict
 from tests.support.influxd import InfluxOrg
 from tests.support.seeds import SEED
@@ -118,6 +119,25 @@ def test_a_second_writer_of_history_is_refused(settings: Path, tmp_path: Path) -
     other = SqliteSeries(tmp_path / "series", frozenset({"history"}))
     assert imported(str(SHIPPED), settings=settings) == 2
     other.close()
+
+
+def test_on_influxdb_too_an_import_waits_for_the_one_that_runs(
+    district: CommittedDistrict, settings: Path, tmp_path: Path, influx_org: InfluxOrg
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    for bucket, token in influx_org.tokens.items():
+        (tokens / bucket).write_text(token)
+    lines = [line for line in settings.read_text().splitlines() if not line.startswith("series")]
+    lines += [f'series = "influx:{influx_org.url}"', f'series_org = "{influx_org.name}"']
+    settings.write_text("\n".join([*lines, f'series_token_dir = "{tokens}"']))
+    store = InfluxSeries(influx_org.url, influx_org.name, influx_org.tokens)
+    with named_lease(district.state, "history"):
+        assert imported(str(SHIPPED), settings=settings) == 2
+    assert history.imports(store, START_NS * 2) == []
+    assert imported(str(SHIPPED), settings=settings) == 0
+    assert len(history.imports(store, START_NS * 2)) == 1
+    store.close()
 
 
 @pytest.fixture(params=["sqlite", "influx"])
