@@ -4,6 +4,7 @@ A batch joins consecutive rows of one stream's outbox: `{v, ob, stream, seq, n, 
 record's encoded bytes and is never decoded again before it is sent. Binary frames are in `contracts.frames`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal, TypeVar
 
@@ -72,7 +73,17 @@ class EventBatch(_Batch, frozen=True, forbid_unknown_fields=True, kw_only=True):
     r: list[Event]
 
 
-Batch = ReadingBatch | EventBatch
+class DamagedBatch(_Batch, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A batch with records that cannot be read: None in their places."""
+
+    r: list[Reading | Event | None]
+
+
+Batch = ReadingBatch | EventBatch | DamagedBatch
+
+
+class _UnreadBatch(_Batch, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    r: list[msgspec.Raw]
 
 
 class _Document(_Versioned, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -163,7 +174,11 @@ class GatewayState(_Versioned, frozen=True, forbid_unknown_fields=True, kw_only=
 
 Down = Ack | Desired | Command | Rebirth
 
-_BATCHES: Final[dict[str, type[Batch]]] = {"event": EventBatch, "health": ReadingBatch, "bulk": ReadingBatch}
+_BATCHES: Final[dict[str, type[ReadingBatch] | type[EventBatch]]] = {
+    "event": EventBatch,
+    "health": ReadingBatch,
+    "bulk": ReadingBatch,
+}
 DOCUMENTS_BY_KIND: Final[dict[str, type[Document]]] = {
     "state": State,
     "birth": Birth,
@@ -175,6 +190,12 @@ DOWNS_BY_KIND: Final[dict[str, type[Down]]] = {"ack": Ack, "desired": Desired, "
 _BATCH_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _BATCHES.items()}
 _DOCUMENT_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in DOCUMENTS_BY_KIND.items()}
 _DOWN_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in DOWNS_BY_KIND.items()}
+_RECORD_DECODERS: Final[dict[str, "msgspec.json.Decoder[Reading] | msgspec.json.Decoder[Event]"]] = {
+    "event": msgspec.json.Decoder(Event),
+    "health": msgspec.json.Decoder(Reading),
+    "bulk": msgspec.json.Decoder(Reading),
+}
+_UNREAD_DECODER = msgspec.json.Decoder(_UnreadBatch)
 _HEADER = msgspec.json.Decoder(_Versioned)
 _GATEWAY = msgspec.json.Decoder(GatewayState)
 _M = TypeVar("_M", bound=_Versioned)
@@ -192,14 +213,44 @@ def join(*, ob: int, stream: str, seq: int, lo: int, hist: bool, rows: Sequence[
     return f'{head}"hist":{"true" if hist else "false"},"r":['.encode() + b",".join(rows) + b"]}"
 
 
-def decode_batch(stream: str, plain: bytes) -> Batch:
+def decode_batch(stream: str, plain: bytes) -> ReadingBatch | EventBatch:
     """Read the JSON of an up message of a stream; VersionError or EnvelopeError."""
     batch = _decode(_BATCH_DECODERS[stream], plain)
+    _check_batch(batch, stream, len(batch.r))
+    return batch
+
+
+def salvage_batch(stream: str, plain: bytes) -> DamagedBatch:
+    """Read what can be read of a batch whose records are not all of their kind; EnvelopeError when none can be."""
+    unread = _decode(_UNREAD_DECODER, plain)
+    _check_batch(unread, stream, len(unread.r))
+    records = [_record(stream, raw) for raw in unread.r]
+    if not any(records):
+        raise EnvelopeError("no record of its kind")
+    return DamagedBatch(
+        v=unread.v,
+        ob=unread.ob,
+        stream=stream,
+        seq=unread.seq,
+        n=unread.n,
+        lo=unread.lo,
+        hist=unread.hist,
+        r=records,
+    )
+
+
+def _record(stream: str, raw: msgspec.Raw) -> Reading | Event | None:
+    try:
+        return _RECORD_DECODERS[stream].decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _check_batch(batch: _Batch, stream: str, records: int) -> None:
     if not 0 < batch.ob <= MAX_ID or not 0 < batch.seq <= MAX_ID - MAX_RECORDS or not 0 < batch.lo <= batch.seq:
         raise EnvelopeError("ob, seq and lo are positive 63-bit integers and lo is at most seq")
-    if batch.stream != stream or batch.n != len(batch.r) or not 0 < batch.n <= MAX_RECORDS:
+    if batch.stream != stream or batch.n != records or not 0 < batch.n <= MAX_RECORDS:
         raise EnvelopeError(f"a batch holds n = 1 to {MAX_RECORDS} records of its topic's stream")
-    return batch
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -216,7 +267,10 @@ def read_identity(plain: bytes) -> Identity | None:
     try:
         found = _IDENTITY.decode(plain)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        head = _HEAD.match(plain)  # no JSON at all, but as far as this a publisher's own
+        if head is None:
+            return None
+        found = Identity(*map(int, head.groups()))
     plausible = 0 < found.ob <= MAX_ID and 0 < found.lo <= found.seq <= MAX_ID - MAX_RECORDS
     return found if plausible and 0 < found.n <= MAX_RECORDS else None
 
@@ -243,6 +297,10 @@ def decode_gateway_state(plain: bytes) -> GatewayState:
 
 
 _IDENTITY = msgspec.json.Decoder(Identity)
+# How `join` begins a batch, whatever follows.
+_HEAD = re.compile(
+    rb'\{"v":[0-9]{1,9},"ob":([0-9]{1,19}),"stream":"[a-z]{1,16}","seq":([0-9]{1,19}),"n":([0-9]{1,2}),"lo":([0-9]{1,19}),'
+)
 
 
 def _check_ack(ack: Ack) -> None:

@@ -11,6 +11,7 @@ from contracts.messages import (
     MAX_RECORDS,
     Ack,
     Event,
+    Identity,
     Reading,
     decode_batch,
     decode_document,
@@ -18,6 +19,8 @@ from contracts.messages import (
     decode_gateway_state,
     encode,
     join,
+    read_identity,
+    salvage_batch,
 )
 from contracts.topics import DOCUMENTS, DOWN_KINDS
 from tests.unit.contracts.vectors import MESSAGES, plain
@@ -144,3 +147,30 @@ def test_a_damaged_byte_gives_a_batch_or_a_contract_error(position: int, value: 
 def test_deep_nesting_is_refused_not_followed() -> None:
     with pytest.raises(EnvelopeError):
         decode_document("state", b'{"v":1,"ob":' + b"[" * 100_000)
+
+
+# --- what can be told of a damaged batch ------------------------------------------------------------------------
+
+
+def test_a_record_that_cannot_be_read_leaves_its_neighbours() -> None:
+    rows = [b'[1000,2,{"co2_ppm":1.5}]', b"7", b'[2000,2,{"co2_ppm":2.5}]']
+    batch = salvage_batch("bulk", join(ob=5, stream="bulk", seq=9, lo=1, hist=True, rows=rows))
+    assert (batch.ob, batch.seq, batch.n, batch.lo, batch.hist) == (5, 9, 3, 1, True)
+    assert batch.r == [Reading(1000, 2, {"co2_ppm": 1.5}), None, Reading(2000, 2, {"co2_ppm": 2.5})]
+    with pytest.raises(EnvelopeError):
+        salvage_batch("bulk", join(ob=5, stream="bulk", seq=9, lo=1, hist=True, rows=[b"7", b"null"]))
+
+
+def test_a_batch_that_is_no_json_says_which_records_it_was_to_hold_as_far_as_its_head_goes() -> None:
+    whole = join(ob=5, stream="bulk", seq=9, lo=2, hist=True, rows=[b'[1000,2,{"co2_ppm":NaN}]'])
+    head_end = whole.index(b'"hist"')
+    for cut in range(len(whole)):
+        found = read_identity(whole[:cut])
+        assert found == (Identity(ob=5, seq=9, n=1, lo=2) if cut >= head_end else None)
+
+
+@given(st.binary(max_size=80), st.sampled_from(["bulk", "event"]))
+def test_garbage_gives_no_identity_and_the_typed_error(garbage: bytes, stream: str) -> None:
+    read_identity(garbage)
+    with pytest.raises((EnvelopeError, VersionError)):
+        salvage_batch(stream, garbage)
