@@ -21,7 +21,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec
 
@@ -154,6 +154,12 @@ class Session:
         """Acknowledge one message to the broker; call in receive order."""
         with self._lock:
             self._queues.acks.append(token)
+        self._wake()
+
+    def ack_all(self, tokens: Sequence[AckToken]) -> None:
+        """Acknowledge messages to the broker, in receive order."""
+        with self._lock:
+            self._queues.acks.extend(tokens)
         self._wake()
 
     def pause_reading(self) -> None:

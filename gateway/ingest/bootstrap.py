@@ -29,6 +29,9 @@ from stores.state.journal import PROJECTED, IngestState
 SERIES: Final = frozenset({"environment", "fleet", "restricted"})
 SESSION_EXPIRY_S: Final = 24 * 3600  # what devices say while ingest is away waits in the broker, within its bounds
 RECEIVE_MAXIMUM: Final = 2000
+# Together with the projector's they stay below the five seconds in which a stop is promised.
+GOODBYE_S: Final = 0.5
+STOP_S: Final = 2.5
 SHARED: Final = f"$share/ingest/{ALL_UP}"
 
 
@@ -54,7 +57,7 @@ class Ingest:
             reading=IngestState(reading),
             writing=IngestState(database),
             series=series,
-            world=registry.world,
+            district=lambda: registry.world().registry.district.id,
             clock=clock,
             handover=self.service.handover,
             tell=self.counters.tell,
@@ -89,8 +92,8 @@ class Ingest:
         try:
             self.loop.run(on_ready=_say_ready)
         finally:
-            self.inbox.goodbye()
-            session.stop()
+            self.inbox.goodbye(GOODBYE_S)
+            session.stop(timeout_s=STOP_S)
             self.projector.stop()
 
 
@@ -104,6 +107,7 @@ def opened(settings: GatewaySettings) -> Iterator[Ingest]:
 def rebuild(settings: GatewaySettings) -> int:
     """Project the whole journal anew into the series store; return how many records."""
     with opened(settings) as ingest:
+        ingest.state.forget_letters("projection")
         ingest.state.set_cursor(PROJECTED, 0)
         ingest.projector.restart()
         while ingest.projector.step():

@@ -25,7 +25,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "duplicates": ("duplicates",),
     "thinned": ("thinned",),
     "refused": ("oversize", "topic", "unknown_device", "signature", "foreign_outbox", "not_taken_here"),
-    "dead_letters": ("version", "malformed", "range", "allow_list", "layout", "second_release", "projection"),
+    "dead_letters": ("version", "malformed", "range", "allow_list", "layout", "second_release", "projection", "defect"),
 }
 
 

@@ -29,6 +29,7 @@ MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 ACK_EXPIRY_S: Final = 300  # an acknowledgement that waited longer says less than the next one
 WILL_DELAY_S: Final = 5  # a restart within it is no absence
 _STATE_TOKEN: Final = 0
+_GOODBYE_POLL_S: Final = 0.02
 
 
 class Link(Protocol):
@@ -47,8 +48,8 @@ class Link(Protocol):
     ) -> bool:
         """Take one message for sending; False = try later."""
 
-    def ack(self, token: AckToken) -> None:
-        """Acknowledge one received message."""
+    def ack_all(self, tokens: Sequence[AckToken]) -> None:
+        """Acknowledge received messages, in the order received."""
 
     def pause_reading(self) -> None:
         """Stop reading."""
@@ -147,8 +148,7 @@ class Inbox:
 
     def committed(self, messages: Sequence[Message], judged: Judged) -> None:
         """Acknowledge a committed batch: to the broker now, to the devices as soon as the window has room."""
-        for message in messages:
-            self._session().ack(message.ack)
+        self._session().ack_all([message.ack for message in messages])
         for mark in judged.marks:
             self._due_acks[mark.key] = mark
         self._due_rebirths |= judged.reborn
@@ -157,12 +157,7 @@ class Inbox:
     def send_due(self) -> None:
         """Send what is due, as far as the session takes it. Of a stream the newest mark is enough."""
         if self._state_due:
-            online = encode(GatewayState(v=VERSION, online=True))
-            topic = gateway_state(self._gateway)
-            sig = sign(self._key, topic, online)
-            self._state_due = not self._session().publish(
-                _STATE_TOKEN, topic, online, sig=sig, content_type=CONTENT_JSON, retain=True
-            )
+            self._state_due = not self._say(online=True)
         for device in sorted(self._due_rebirths):
             if not self._send(device, "rebirth", Rebirth(v=VERSION)):
                 return
@@ -185,12 +180,18 @@ class Inbox:
             self._token, topic, wire, sig=sig, content_type=content_type, expiry_s=ACK_EXPIRY_S
         )
 
-    def goodbye(self) -> None:
-        """Say that nobody listens any more; the session's stop sends it."""
-        offline = encode(GatewayState(v=VERSION, online=False))
+    def goodbye(self, patience_s: float) -> None:
+        """Say that nobody listens any more; the session's stop sends it. Without a connection the will says so."""
+        until_s = self._clock.real_s() + patience_s
+        while self.connected and not self._say(online=False) and self._clock.real_s() < until_s:
+            with self._filled:
+                self._filled.wait(_GOODBYE_POLL_S)  # the window is full: acknowledgements are on their way
+
+    def _say(self, *, online: bool) -> bool:
+        state = encode(GatewayState(v=VERSION, online=online))
         topic = gateway_state(self._gateway)
-        sig = sign(self._key, topic, offline)
-        self._session().publish(_STATE_TOKEN, topic, offline, sig=sig, content_type=CONTENT_JSON, retain=True)
+        sig = sign(self._key, topic, state)
+        return self._session().publish(_STATE_TOKEN, topic, state, sig=sig, content_type=CONTENT_JSON, retain=True)
 
     # --- both, under the lock -----------------------------------------------------------------------------
 

@@ -3,11 +3,13 @@
 Everything learned stays in this object until the commit; a batch that cannot be committed leaves no trace.
 """
 
+import zlib
 from collections import ChainMap, Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from contracts.codec import CONTENT_BINARY, CONTENT_JSON, CONTENT_JSON_GZIP
 from contracts.frames import Frame
 from contracts.messages import Batch, Document, Identity, Reading, encode
 from contracts.rows import DeviceReport, Mark, MarkKey, ReleaseRow, ReportKind
@@ -16,11 +18,14 @@ from contracts.windows import NS
 from gateway.ingest import safety, steps
 from gateway.ingest.marks import Range, TooManyGapsError, new_mark, take
 from gateway.ingest.safety import Watch, WatchKey
-from gateway.ingest.steps import Admitted, Content, Received, Refusal
+from gateway.ingest.steps import Admitted, Content, Reason, Received, Refusal
 from gateway.ingest.world import World
-from stores.state.journal import DeadLetter, IngestBatch, JournalEntry
+from stores.state.dead_letters import DeadLetter
+from stores.state.journal import IngestBatch, JournalEntry
 
 SEEN_EVERY_NS: Final = 30 * NS  # of district time: "last heard" is not worth a write for every message
+MAX_TOPIC_CHARS: Final = 128  # of a letter's; ours are shorter
+_CONTENT_TYPES: Final = frozenset({CONTENT_BINARY, CONTENT_JSON, CONTENT_JSON_GZIP})
 
 
 @dataclass(slots=True)
@@ -30,6 +35,7 @@ class Known:
     marks: dict[MarkKey, Mark] = field(default_factory=dict)
     reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
+    unreadable: dict[tuple[str, str], int] = field(default_factory=dict)  # (device, kind) -> sum of the last one
 
 
 @dataclass(slots=True)
@@ -48,22 +54,27 @@ class Judging:
     signals: list[Signal] = field(default_factory=list)
     reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
+    unreadable: dict[tuple[str, str], int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     reborn: set[str] = field(default_factory=set)  # devices that must say again what they are
 
-    def refuse(self, received: Received, refusal: Refusal, admitted: Admitted | None = None) -> None:
-        """Count a message that cannot be taken; once its signature holds, keep it and judge its records."""
+    def refuse(self, received: Received, refusal: Refusal) -> None:
+        """Count and note a message that nobody is known to have signed, or that is not taken here."""
         self.counts[refusal.reason] += 1
-        if admitted is not None and refusal.identity is not None:
-            identity = refusal.identity
-            if not self._take(admitted, identity):
-                return  # judged before: the letter is written already
-        self._letter(received, refusal.reason, admitted, refusal.identity, keep=admitted is not None)
+        self._letter(received, refusal.reason)
+
+    def refuse_signed(self, admitted: Admitted, refusal: Refusal) -> None:
+        """Keep a device's message that cannot be read, and judge the records it was meant to hold."""
+        identity = refusal.identity
+        if identity is None:
+            self._unreadable(admitted, refusal.reason)
+        elif self._own_outbox(admitted, identity.ob):
+            for first, last in self._take(admitted, identity):
+                self._refused(admitted, refusal.reason, identity.ob, first, last)
 
     def accept(self, admitted: Admitted, content: Content) -> None:
         """Checks 6 to 8 for a message that was read."""
         if not self._own_outbox(admitted, content.ob):
-            self.refuse(admitted.received, Refusal("foreign_outbox"))
             return
         if isinstance(content, Frame):
             self._release(admitted, content)
@@ -72,19 +83,16 @@ class Judging:
         else:
             self._document(admitted, content)
 
-    def take_again(self, admitted: Admitted, content: Content, seq: int) -> bool:
-        """Checks 7 and 8 anew for one record whose dead letter is redriven; its mark has judged it long ago."""
+    def take_again(self, admitted: Admitted, content: Content, first: int, last: int) -> bool:
+        """Checks 7 and 8 anew for records whose dead letter is redriven; their mark has judged them long ago.
+
+        True if any of them is taken; those that are not get letters of their own.
+        """
         if isinstance(content, Frame):
-            before = len(self.releases)
             self._judged_release(admitted, content)
-            return len(self.releases) > before
-        if not isinstance(content, Batch) or not 0 <= seq - content.seq < content.n:
-            return False
-        record = content.r[seq - content.seq]
-        if steps.judge_record(record, admitted.kind, admitted.device, self.now_ns) is not None:
-            return False
-        self._entry(admitted, content, seq, seq)
-        return True
+        elif isinstance(content, Batch) and content.seq <= first and last < content.seq + content.n:
+            self._judged(admitted, content, first, last)
+        return bool(self.entries)
 
     def batch(self, *, redriven: Sequence[int] = ()) -> IngestBatch:
         """Return what the commit shall make durable."""
@@ -95,7 +103,7 @@ class Judging:
             releases=list(self.releases.values()),
             signals=self.signals,
             reports=list(self.reports.values()),
-            counts=dict(self.counts),
+            counts=dict(+self.counts),
             redriven=redriven,
         )
 
@@ -104,6 +112,7 @@ class Judging:
         self.known.marks.update(self.marks)
         self.known.reports.update(self.reports)
         self.known.watches.update(self.watches)
+        self.known.unreadable.update(self.unreadable)
 
     # --- 6 replay -------------------------------------------------------------------------------------
 
@@ -112,6 +121,8 @@ class Judging:
         device = admitted.device
         seen = self._report(device.id, "seen")
         if seen is not None and seen.ob != ob and device.enrolment <= seen.enrolment:
+            self.counts["foreign_outbox"] += 1
+            self._letter(admitted.received, "foreign_outbox", admitted)
             return False
         if seen is None or seen.ob != ob or self.now_ns - seen.received_ns >= SEEN_EVERY_NS:
             self._save(admitted, "seen", ob, 0, 0, b"")
@@ -125,6 +136,7 @@ class Judging:
             mark = new_mark(key, identity.lo)
             if admitted.device.id not in self.reborn and self._report(admitted.device.id, "birth") is None:
                 self.reborn.add(admitted.device.id)
+        self.marks[key] = mark  # whatever becomes of these records, the device is told where it stands
         last = identity.seq + identity.n - 1
         try:
             fresh, mark, missing = take(mark, identity.seq, last, identity.lo)
@@ -139,27 +151,27 @@ class Judging:
     # --- 7 ranges, 8 allow-list ---------------------------------------------------------------------------
 
     def _batch(self, admitted: Admitted, batch: Batch) -> None:
-        device, stream = admitted.device, admitted.kind
         for first, last in self._take(admitted, Identity(batch.ob, batch.seq, batch.n, batch.lo)):
-            run = first
-            for seq in range(first, last + 1):
-                record = batch.r[seq - batch.seq]
-                reason = steps.judge_record(record, stream, device, self.now_ns)
-                if reason is not None:
-                    self.counts[reason] += 1
-                    identity = Identity(batch.ob, seq, 1, batch.lo)
-                    self._letter(admitted.received, reason, admitted, identity, keep=True)
-                    self._entry(admitted, batch, run, seq - 1)
-                    run = seq + 1
-                elif isinstance(record, Reading) and stream == "bulk":
-                    self._watch(admitted, record)
-            self._entry(admitted, batch, run, last)
+            self._judged(admitted, batch, first, last)
+
+    def _judged(self, admitted: Admitted, batch: Batch, first: int, last: int) -> None:
+        """Journal what passes, in runs as long as they come; each record that does not is a letter."""
+        device, stream, run = admitted.device, admitted.kind, first
+        for seq, record in enumerate(batch.r[first - batch.seq : last + 1 - batch.seq], start=first):
+            reason = steps.judge_record(record, stream, device, self.now_ns)
+            if reason is not None:
+                self._refused(admitted, reason, batch.ob, seq, seq)
+                self._entry(admitted, batch, run, seq - 1)
+                run = seq + 1
+            elif stream == "bulk" and isinstance(record, Reading):
+                self._watch(admitted, record)
+        self._entry(admitted, batch, run, last)
 
     def _entry(self, admitted: Admitted, content: Batch | Frame, first: int, last: int) -> None:
         """Journal the records `first` to `last`; none when the run is empty."""
         if first > last:
             return
-        received = admitted.received
+        received, place = admitted.received, admitted.place
         count = last - first + 1
         self.counts["records"] += count
         self.decoded.append(content)
@@ -167,6 +179,10 @@ class Judging:
             JournalEntry(
                 id=0,
                 device=admitted.device.id,
+                kind=place.kind,
+                site=place.site,
+                zone=place.zone,
+                restricted=place.restricted,
                 ob=content.ob,
                 stream=admitted.kind,
                 seq=content.seq,
@@ -195,10 +211,9 @@ class Judging:
         if not isinstance(verdict, Refusal) and (key in self.releases or self.has_release(*key)):
             verdict = Refusal("second_release")
         if isinstance(verdict, Refusal):
-            self.counts[verdict.reason] += 1
-            identity = Identity(frame.ob, frame.seq, 1, frame.lo)
             # Keeping a second draw for a window would be a second look at it (C22).
-            self._letter(admitted.received, verdict.reason, admitted, identity, keep=verdict.reason != "second_release")
+            keep = verdict.reason != "second_release"
+            self._refused(admitted, verdict.reason, frame.ob, frame.seq, frame.seq, keep=keep)
             return
         self._entry(admitted, frame, frame.seq, frame.seq)
         self.releases[key] = ReleaseRow(
@@ -240,21 +255,52 @@ class Judging:
             body=body,
         )
 
+    def _refused(
+        self, admitted: Admitted, reason: Reason, ob: int, first: int, last: int, *, keep: bool = True
+    ) -> None:
+        """Note records that a device signed and that cannot be taken; they are judged by this."""
+        self.counts[reason] += last - first + 1
+        self._letter(admitted.received, reason, admitted, ob=ob, seq=first, n=last - first + 1, keep=keep)
+
+    def _unreadable(self, admitted: Admitted, reason: Reason) -> None:
+        """Note a message that tells not even which records it holds; the device sends it again for ever."""
+        key, summed = (admitted.device.id, admitted.kind), zlib.crc32(admitted.received.wire)
+        if self.unreadable.get(key, self.known.unreadable.get(key)) == summed:
+            self.counts["unreadable_again"] += 1
+            return
+        self.unreadable[key] = summed
+        self.counts[reason] += 1
+        self._letter(admitted.received, reason, admitted, keep=True)
+
     def _letter(
-        self, received: Received, reason: str, admitted: Admitted | None, identity: Identity | None, *, keep: bool
+        self,
+        received: Received,
+        reason: Reason,
+        admitted: Admitted | None = None,
+        *,
+        ob: int | None = None,
+        seq: int | None = None,
+        n: int | None = None,
+        keep: bool = False,
     ) -> None:
         self.dead_letters.append(
             DeadLetter(
                 device=None if admitted is None else admitted.device.id,
-                topic=received.topic[:128],
+                topic=shown(received.topic),
                 stream=None if admitted is None else admitted.kind,
-                ob=None if identity is None else identity.ob,
-                seq=None if identity is None else identity.seq,
+                ob=ob,
+                seq=seq,
+                n=n,
                 reason=reason,
                 received_ns=received.received_ns,
                 size_bytes=len(received.wire),
-                content_type=received.content_type if keep else None,
+                content_type=received.content_type if keep and received.content_type in _CONTENT_TYPES else None,
                 sig=received.sig if keep else None,
                 payload=received.wire if keep else None,
             )
         )
+
+
+def shown(topic: str) -> str:
+    """Return a peer's topic, cut and harmless; one of ours is not changed."""
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in topic[:MAX_TOPIC_CHARS])

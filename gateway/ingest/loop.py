@@ -1,19 +1,22 @@
-"""The loop of ingest: take, judge, commit, acknowledge; and between batches retention, counters and back-pressure."""
+"""The loop of ingest: take, judge, commit, acknowledge; and between batches retention, counters and back-pressure.
+
+While one batch is judged and committed, the signatures of the next are checked: so two are in hand, never more.
+"""
 
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from contracts.clock import Clock
 from contracts.windows import DAY_S, NS
 from gateway.ingest.counters import Counters
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.projector import Projector
-from gateway.ingest.service import MAX_BATCH, IngestService
+from gateway.ingest.service import MAX_BATCH, Begun, IngestService
 from mqttlink.types import Message
-from stores.errors import StoreError
-from stores.state.journal import IngestState
+from stores.errors import StoreError, WriterLockedError
+from stores.state.journal import MAX_PRUNED, IngestState
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,6 +24,11 @@ IDLE_S: Final = 0.05
 RETRY_S: Final = 0.5  # real time between two tries to commit a batch that the store could not take
 LOOK_AFTER_S: Final = 10.0  # real time between two looks at retention
 RESUME_AT: Final = 0.9  # of the cap: reading goes on when this much is waiting for the projection, not the cap itself
+
+
+class _InHand(NamedTuple):
+    messages: list[Message]
+    begun: Begun
 
 
 class IngestLoop:
@@ -55,25 +63,28 @@ class IngestLoop:
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Work until `stop`; `on_ready` is called once, when the broker has accepted."""
-        ready = False
+        ready, in_hand = False, None
         while not self._stop.is_set():
             if self._inbox.connected and not ready:
                 ready = True
                 on_ready()
-            messages = self._inbox.take(MAX_BATCH, IDLE_S)
-            if messages:
-                self._commit(messages)
+            messages = self._inbox.take(MAX_BATCH, IDLE_S if in_hand is None else 0.0)
+            ahead = _InHand(messages, self._service.begin(self._inbox.received(messages))) if messages else None
+            if in_hand is not None:
+                self._commit(in_hand)
+            in_hand = ahead
             self._inbox.send_due()
             self._look_after()
-            if not self._projector.alive:
-                raise RuntimeError("the projector's thread has ended")  # the supervisor starts ingest anew
+            if self._projector.failure is not None:
+                raise self._projector.failure  # the supervisor starts ingest anew
 
-    def _commit(self, messages: list[Message]) -> None:
-        received = self._inbox.received(messages)
+    def _commit(self, in_hand: _InHand) -> None:
         failing = False
         while not self._stop.is_set():
             try:
-                judged = self._service.process(received)
+                judged = self._service.finish(in_hand.begun)
+            except WriterLockedError:
+                raise  # somebody else writes: not to be waited out
             except StoreError as exc:
                 if not failing:
                     _LOG.error("journal: %s; nothing is acknowledged until it works again", exc)
@@ -84,7 +95,7 @@ class IngestLoop:
             if failing:
                 _LOG.warning("journal: works again")
                 self._inbox.hold(held=self.held)
-            self._inbox.committed(messages, judged)
+            self._inbox.committed(in_hand.messages, judged)
             self._counters.add(judged.counts)
             return
 
@@ -94,8 +105,11 @@ class IngestLoop:
         if now_s - self._looked_s < LOOK_AFTER_S and not self.held:
             return
         self._looked_s = now_s
+        before_ns = self._clock.now_ns() - self._journal_days * DAY_S * NS
         try:
-            self._state.prune(self._clock.now_ns() - self._journal_days * DAY_S * NS, self._journal_max_bytes)
+            if self._state.prune(before_ns, self._journal_max_bytes) == MAX_PRUNED:
+                self._looked_s = float("-inf")  # there is more: look again after the next batch
+            self._state.prune_letters(before_ns)
             _, waiting = self._state.journal_bytes()
         except StoreError as exc:
             _LOG.warning("journal retention: %s; tried again later", exc)

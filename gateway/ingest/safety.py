@@ -2,11 +2,12 @@
 
 A limit raises once its value was beyond the limit for the rule's hold time without a reading on the right side of it,
 and clears at the first reading past `clear` (hysteresis: in between nothing changes). A sensor is stuck after so many
-equal readings in a row. Readings that are not later than the last one (resent, backlog) change nothing. Of a
+equal readings in a row. Readings that are not later than the last one (resent, backlog) change nothing. A device's
+clock may run ahead, but no reading counts as later than now: else one of them would blind the rule until then. Of a
 restricted site only the state of the alarm gets out, never a value (DESIGN §7).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from contracts.messages import TQ_JUMPED, Reading
@@ -39,13 +40,14 @@ def evaluate(
     signals: list[Signal] = []
     if reading.tq == TQ_JUMPED:
         return changed, signals  # its time says nothing about how long something lasted
+    ts_ns = min(reading.ts_ns, now_ns)
     for metric, value in reading.values.items():
         for rule in world.rules(device, metric):
             key = (rule.name, device.id)
             before = watches.get(key, Watch())
-            if reading.ts_ns <= before.last_ns:
+            if ts_ns <= before.last_ns:
                 continue
-            after = _step(rule, before, reading.ts_ns, value)
+            after = _step(rule, before, ts_ns, value)
             changed[key] = after
             if after.raised != before.raised:
                 facts = {} if world.restricted(device) else _facts(rule, after)
@@ -53,10 +55,23 @@ def evaluate(
     return changed, signals
 
 
-def resumed(signal: Signal) -> Watch:
-    """Return the watch of a rule that was raised when ingest stopped."""
-    raised = signal.phase == "raised"
-    return Watch(last_ns=signal.found_ns if raised else -1, since_ns=signal.onset_ns if raised else None, raised=raised)
+def resume(
+    signals: Iterable[Signal], readings: Iterable[tuple[Device, Reading]], world: World, now_ns: int
+) -> dict[WatchKey, Watch]:
+    """Return what the rules remembered when ingest stopped, from the newest readings and each rule's newest signal.
+
+    Only signals say what is raised: where the readings say otherwise (the rules have changed, or they do not go back
+    far enough) the next reading tells.
+    """
+    watches: dict[WatchKey, Watch] = {}
+    for device, reading in readings:
+        watches.update(evaluate(watches, reading, device, world, now_ns)[0])
+    raised = {(signal.rule, signal.subject): signal for signal in signals if signal.phase == "raised"}
+    for key in watches.keys() - raised.keys():
+        watches[key] = replace(watches[key], raised=False)
+    for key, signal in raised.items():
+        watches[key] = replace(watches.get(key, Watch()), raised=True, since_ns=signal.onset_ns)
+    return watches
 
 
 def _step(rule: Rule, watch: Watch, ts_ns: int, value: float) -> Watch:
@@ -68,16 +83,17 @@ def _limit(rule: LimitRule, watch: Watch, ts_ns: int, value: float) -> Watch:
     beyond = sign * value > sign * rule.limit
     past_clear = sign * value < sign * rule.clear
     if watch.raised:
-        over = replace(watch, last_ns=ts_ns, value=value)
-        return replace(over, raised=False) if past_clear else over
+        return Watch(ts_ns, value=value) if past_clear else replace(watch, last_ns=ts_ns, value=value)
     since_ns = (watch.since_ns if watch.since_ns is not None else ts_ns) if beyond else None
     held = since_ns is not None and ts_ns - since_ns >= rule.hold_s * NS
     return Watch(ts_ns, since_ns, held, value)
 
 
 def _stuck(rule: StuckRule, watch: Watch, ts_ns: int, value: float) -> Watch:
+    if watch.raised and watch.value is None:  # resumed: whether it moved the next reading tells
+        return replace(watch, last_ns=ts_ns, value=value, repeats=rule.readings)
     if value != watch.value:
-        return Watch(ts_ns, ts_ns if not watch.raised else watch.since_ns, raised=False, value=value, repeats=1)
+        return Watch(ts_ns, ts_ns, value=value, repeats=1)
     repeats = watch.repeats + 1
     return replace(watch, last_ns=ts_ns, repeats=repeats, raised=watch.raised or repeats >= rule.readings)
 

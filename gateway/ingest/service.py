@@ -1,35 +1,50 @@
 """Ingest, one batch from top to bottom.
 
-    1-3  size, topic, known device      steps.admit
-    4    signature                      Verifier.verify, the whole batch
-    5    schema version                 steps.read
-    6-8  replay, ranges, allow-list     Judging.accept
-    commit                              IngestState.commit: journal, marks and all else in ONE transaction (C16)
-    then, and only then                 acknowledgements: to the broker by the inbox, to devices from the marks
+    begin    1-3  size, topic, known device      steps.admit
+             4    signature                      Verifier.begin
+    finish   5    schema version                 steps.read
+             6-8  replay, ranges, allow-list     Judging.accept
+             commit                              IngestState.commit: journal, marks and all else, ONE transaction (C16)
+    then, and only then                          acknowledgements: to the broker by the inbox, to devices from the marks
 
-What cannot be committed is not acknowledged: the batch stays in hand and is tried again, and nothing more is read.
+One batch is checked on another core while the batch before it is finished. What cannot be committed is not
+acknowledged: the batch stays in hand and is tried again, and nothing more is read. A message that no commit takes,
+whatever the reason, is put aside alone.
 """
 
 import logging
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from contracts.clock import Clock
+from contracts.messages import Batch, Reading
+from contracts.registry import Device
 from contracts.rows import Mark
+from contracts.windows import NS
 from gateway.ingest import safety, steps
-from gateway.ingest.judging import Judging, Known
-from gateway.ingest.steps import Admitted, Content, Received, Refusal
-from gateway.ingest.verifier import Signed, Verifier
+from gateway.ingest.handover import Handover
+from gateway.ingest.judging import Judging, Known, shown
+from gateway.ingest.safety import Watch, WatchKey
+from gateway.ingest.steps import Admitted, Received, Refusal
+from gateway.ingest.verifier import Checking, Verifier
 from gateway.ingest.world import World
-from stores.errors import ConflictError
+from stores.errors import ConflictError, StoreAuthError, StoreUnavailableError, WriterLockedError
+from stores.state.dead_letters import DeadLetter
 from stores.state.journal import IngestBatch, IngestState
 
 _LOG = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 500  # messages a commit: the fsync is shared, and a crash costs a resend of as many at most
-HANDED_OVER: Final = 4000  # decoded entries kept for the projection; beyond it the projection reads the journal
+CONFLICTS: Final = 5  # tries of one batch beside other ingests, each after learning what they have judged
+RESUME_S: Final = 24 * 3600  # of district time: how far back a restart looks for what the safety rules remembered
+RESUME_ENTRIES: Final = 5_000  # and no further than this, so that it stays a matter of a second
+
+# The store's trouble, not a message's: the same batch is tried again.
+_PASSING: Final = (StoreUnavailableError, StoreAuthError, ConflictError, WriterLockedError)
+
+Checked = tuple[Received, Admitted | Refusal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +56,20 @@ class Judged:
     counts: dict[str, int]
 
 
-class Handover:
-    """Decoded entries on their way to the projection, by journal number: spares reading and decoding them again."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch whose signatures are being checked."""
 
-    def __init__(self) -> None:
-        self._entries: OrderedDict[int, Content] = OrderedDict()
+    verdicts: Sequence[Checked]
+    signatures: Checking
 
-    def put(self, first_id: int, contents: Sequence[Content]) -> None:
-        """Leave the contents of consecutive entries; the oldest go when there are too many."""
-        for number, content in enumerate(contents, start=first_id):
-            self._entries[number] = content
-        while len(self._entries) > HANDED_OVER:
-            self._entries.popitem(last=False)
-
-    def take(self, number: int) -> Content | None:
-        """Return and forget the content of an entry; None when it is not here (any more)."""
-        return self._entries.pop(number, None)
+    def checked(self) -> list[Checked]:
+        """Return each message with the verdict of checks 1 to 4."""
+        held = iter(self.signatures.result())
+        return [
+            (received, verdict if isinstance(verdict, Refusal) or next(held) else Refusal("signature"))
+            for received, verdict in self.verdicts
+        ]
 
 
 class Registry(Protocol):
@@ -78,60 +91,120 @@ class IngestService:
         self._registry = registry
         self._verifier = verifier
         self.handover = Handover()
-        self._known = Known()
+        self._known = Known(watches=self._resumed())
         self.reload()
 
     def reload(self) -> None:
-        """Learn from the store what is known."""
-        self._known = Known(
-            marks=self._state.load_marks(),
-            reports={(report.device, report.kind): report for report in self._state.reports()},
-            watches={key: safety.resumed(signal) for key, signal in self._state.signal_states().items()},
-        )
+        """Learn from the store what is judged and said."""
+        self._known.marks = self._state.load_marks()
+        self._known.reports = {(report.device, report.kind): report for report in self._state.reports()}
 
     def process(self, messages: Sequence[Received]) -> Judged:
         """Judge and commit a batch; StoreError leaves nothing changed, so that the same call may be made again."""
-        judging = self._judge(messages)
-        try:
-            last_id = self._state.commit(judging.batch())
-        except ConflictError:  # another ingest was first with some of these records
-            self.reload()
-            judging = self._judge(messages)
-            last_id = self._state.commit(judging.batch())
-        judging.settle()
-        self.handover.put(last_id - len(judging.entries) + 1, judging.decoded)
-        return Judged(list(judging.marks.values()), frozenset(judging.reborn), dict(judging.counts))
+        return self.finish(self.begin(messages))
 
-    def _judge(self, messages: Sequence[Received]) -> Judging:
+    def begin(self, messages: Sequence[Received]) -> Begun:
+        """Make checks 1 to 3 and begin with 4."""
+        world = self._registry.world()
+        verdicts = [(received, self._admit(received, world)) for received in messages]  # 1 2 3
+        admitted = [verdict for _, verdict in verdicts if isinstance(verdict, Admitted)]
+        signed = [(one.key, one.received.topic, one.received.wire, one.received.sig) for one in admitted]
+        return Begun(verdicts, self._verifier.begin(signed))  # 4
+
+    def _admit(self, received: Received, world: World) -> Admitted | Refusal:
+        verdict = steps.admit(received, world)
+        if isinstance(verdict, Refusal) and verdict.device is not None:
+            return steps.admit(received, self._registry.world_with(verdict.device))
+        return verdict
+
+    def finish(self, begun: Begun) -> Judged:
+        """Make checks 5 to 8 and commit; StoreError leaves nothing changed: call it again with the same batch."""
+        return self._finish(begun.checked())
+
+    def _finish(self, checked: Sequence[Checked]) -> Judged:
+        try:
+            return self._committed(checked)
+        except _PASSING:
+            raise
+        except Exception as exc:  # noqa: BLE001 -- whatever one message does to us, its neighbours go on
+            self._state.commit(IngestBatch())  # raises when it is the store that cannot do anything
+            if len(checked) == 1:
+                return self._put_aside(checked[0][0], exc)
+        half = len(checked) // 2
+        parts = [self._finish(checked[:half]), self._finish(checked[half:])]
+        counts = sum((Counter(part.counts) for part in parts), Counter[str]())
+        marks = {mark.key: mark for part in parts for mark in part.marks}
+        return Judged(list(marks.values()), parts[0].reborn | parts[1].reborn, dict(counts))
+
+    def _committed(self, checked: Sequence[Checked]) -> Judged:
+        for _ in range(CONFLICTS - 1):
+            judging = self._judge(checked)
+            try:
+                return self._commit(judging)
+            except ConflictError:  # another ingest was first with some of these records
+                self.reload()
+        return self._commit(self._judge(checked))
+
+    def _commit(self, judging: Judging) -> Judged:
+        last_id = self._state.commit(judging.batch())
+        judging.settle()
+        self.handover.put(last_id - len(judging.entries) + 1, judging.entries, judging.decoded)
+        return Judged(list(judging.marks.values()), frozenset(judging.reborn), dict(+judging.counts))
+
+    def _judge(self, checked: Sequence[Checked]) -> Judging:
         judging = self._judging()
-        admitted = self._admitted(messages, judging)  # 1 2 3
-        signed: list[Signed] = [(one.key, one.received.topic, one.received.wire, one.received.sig) for one in admitted]
-        for one, holds in zip(admitted, self._verifier.verify(signed), strict=True):
-            if not holds:  # 4
-                judging.refuse(one.received, Refusal("signature"))
+        for received, verdict in checked:
+            if isinstance(verdict, Refusal):
+                judging.refuse(received, verdict)
                 continue
-            content = steps.read(one)  # 5
-            if isinstance(content, Refusal):
-                judging.refuse(one.received, content, one if content.reason != "not_taken_here" else None)
+            content = steps.read(verdict)  # 5
+            if not isinstance(content, Refusal):
+                judging.accept(verdict, content)  # 6 7 8
+            elif content.reason == "not_taken_here":
+                judging.refuse(received, content)
             else:
-                judging.accept(one, content)  # 6 7 8
+                judging.refuse_signed(verdict, content)
         return judging
 
     def _judging(self) -> Judging:
         return Judging(self._known, self._registry.world(), self._clock.now_ns(), self._state.has_release)
 
-    def _admitted(self, messages: Sequence[Received], judging: Judging) -> list[Admitted]:
-        admitted: list[Admitted] = []
-        for received in messages:
-            verdict = steps.admit(received, judging.world)
-            if isinstance(verdict, Refusal) and verdict.device is not None:
-                judging.world = self._registry.world_with(verdict.device)
-                verdict = steps.admit(received, judging.world)
-            if isinstance(verdict, Refusal):
-                judging.refuse(received, verdict)
-            else:
-                admitted.append(verdict)
-        return admitted
+    def _put_aside(self, received: Received, exc: Exception) -> Judged:
+        """Count a message that nothing takes; it is not judged, so its device keeps what it holds."""
+        _LOG.error("a message of %d bytes is put aside: %s", len(received.wire), type(exc).__name__)
+        letter = DeadLetter(
+            device=None,
+            topic=shown(received.topic),
+            reason="defect",
+            received_ns=received.received_ns,
+            size_bytes=len(received.wire),
+        )
+        self._state.commit(IngestBatch(dead_letters=[letter], counts={"defect": 1}))
+        return Judged((), frozenset(), {"defect": 1})
+
+    # --- after a restart --------------------------------------------------------------------------------
+
+    def _resumed(self) -> dict[WatchKey, Watch]:
+        world, now_ns = self._registry.world(), self._clock.now_ns()
+        if not world.registry.rules:
+            return {}
+        readings = self._readings(world, now_ns - RESUME_S * NS)
+        return safety.resume(self._state.signal_states().values(), readings, world, now_ns)
+
+    def _readings(self, world: World, since_ns: int) -> list[tuple[Device, Reading]]:
+        """Return the journalled readings received since an instant, oldest first."""
+        newest_first: list[list[tuple[Device, Reading]]] = []
+        for entry in self._state.newest_first("bulk"):
+            if entry.received_ns < since_ns or len(newest_first) == RESUME_ENTRIES:
+                break
+            device = world.registry.devices.get(entry.device)
+            content = steps.read_again(entry.stream, entry.payload, entry.content_type)
+            if device is not None and isinstance(content, Batch):
+                records = content.r[entry.skip : entry.skip + entry.n]
+                newest_first.append([(device, record) for record in records if isinstance(record, Reading)])
+        return [reading for readings in reversed(newest_first) for reading in readings]
+
+    # --- redrive ------------------------------------------------------------------------------------------
 
     def redrive(self) -> tuple[int, int]:
         """Judge every dead letter that has its payload anew; return how many were taken, and how many stay."""
@@ -139,11 +212,7 @@ class IngestService:
         while letters := self._state.dead_letters(after_id):
             for number, letter in letters:
                 after_id = number
-                if letter.payload is None or letter.seq is None:
-                    stay += 1
-                    continue
-                received = Received(letter.topic, letter.payload, letter.content_type, letter.sig, letter.received_ns)
-                batch = self._rejudged(received, letter.seq, number)
+                batch = self._judged_again(letter, number)
                 if batch is None:
                     stay += 1
                 else:
@@ -151,15 +220,17 @@ class IngestService:
                     taken += 1
         return taken, stay
 
-    def _rejudged(self, received: Received, seq: int, number: int) -> IngestBatch | None:
-        """Return the batch that takes one record of a dead letter; None when it is refused as before."""
-        judging = self._judging()
-        verdict = steps.admit(received, judging.world)
+    def _judged_again(self, letter: DeadLetter, number: int) -> IngestBatch | None:
+        """Return the batch that takes a dead letter's records; None when they are refused as before."""
+        if letter.payload is None or letter.seq is None or letter.n is None:
+            return None
+        received = Received(letter.topic, letter.payload, letter.content_type, letter.sig, letter.received_ns)
+        ((_, verdict),) = self.begin([received]).checked()
         if isinstance(verdict, Refusal):
             return None
-        if not self._verifier.verify([(verdict.key, received.topic, received.wire, received.sig)])[0]:
+        judging, content = self._judging(), steps.read(verdict)
+        if isinstance(content, Refusal):
             return None
-        content = steps.read(verdict)
-        if isinstance(content, Refusal) or not judging.take_again(verdict, content, seq):
+        if not judging.take_again(verdict, content, letter.seq, letter.seq + letter.n - 1):
             return None
         return judging.batch(redriven=[number])

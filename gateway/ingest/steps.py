@@ -7,7 +7,8 @@
     7 ranges · 8 allow-list                              `judge_record`, `judge_release`
 
 Before 4 holds nothing is decoded and nothing moves a mark. A refusal before it is counted and kept without payload;
-one after it is a dead letter with its payload, unless that is a second look at a window (C22).
+one after it is a dead letter with its payload, unless that is a second look at a window (C22). A record that cannot be
+read leaves its neighbours in the message readable.
 """
 
 from dataclasses import dataclass
@@ -33,16 +34,18 @@ from contracts.messages import (
     Event,
     Identity,
     Reading,
+    State,
     decode_batch,
     decode_document,
     read_identity,
+    salvage_batch,
 )
-from contracts.metrics import check_event, metric
+from contracts.metrics import METRICS, check_event
 from contracts.registry import Device
 from contracts.rows import AssayCounts, DeviceReport
 from contracts.topics import DOCUMENTS, UpTopic
 from contracts.windows import NS
-from gateway.ingest.world import World
+from gateway.ingest.world import Place, World
 
 Reason = Literal[
     "oversize",
@@ -58,6 +61,7 @@ Reason = Literal[
     "second_release",
     "not_taken_here",
     "projection",
+    "defect",
 ]
 
 # Device clocks may be wrong by this much and are still believed; beyond it the record is a dead letter, not a point
@@ -93,6 +97,7 @@ class Admitted:
 
     received: Received
     device: Device
+    place: Place
     kind: str
 
     @property
@@ -119,13 +124,21 @@ def admit(received: Received, world: World) -> Admitted | Refusal:
     """Checks 1 to 3."""
     try:
         check_wire_size(received.wire)  # 1
-        topic = UpTopic.parse(received.topic)  # 2
+        topic = _topic(received.topic)  # 2
     except OversizeError:
         return Refusal("oversize")
     except TopicError:
         return Refusal("topic")
     device = world.active(topic.device)  # 3
-    return Refusal("unknown_device", device=topic.device) if device is None else Admitted(received, device, topic.kind)
+    if device is None:
+        return Refusal("unknown_device", device=topic.device)
+    return Admitted(received, device, world.places[device.id], topic.kind)
+
+
+@lru_cache(maxsize=8192)
+def _topic(text: str) -> UpTopic:
+    """A topic stands on every message of its device."""
+    return UpTopic.parse(text)
 
 
 def read(admitted: Admitted) -> Content | Refusal:
@@ -134,14 +147,38 @@ def read(admitted: Admitted) -> Content | Refusal:
         return Refusal("not_taken_here")  # sealed ticks go to the cohort store; without one the kiosk keeps them
     if admitted.kind == "release":
         return _read_frame(admitted.received)
-    received, plain = admitted.received, b""
+    received = admitted.received
     try:
         plain = unpack_json(received.wire, received.content_type)
         if admitted.kind in DOCUMENTS:
             return decode_document(admitted.kind, plain)
-        return decode_batch(admitted.kind, plain)
     except ContractError as exc:
-        return Refusal(_reason_of(exc), None if admitted.kind in DOCUMENTS else read_identity(plain))
+        return Refusal(_reason_of(exc))
+    return _read_batch(admitted.kind, plain)
+
+
+def read_again(stream: str, wire: bytes, content_type: str) -> Content | None:
+    """Read a journalled message, which passed every check when it came; None when this program reads it no more."""
+    try:
+        if stream == "release":
+            return Frame.decode(wire)
+        content = _read_batch(stream, unpack_json(wire, content_type))
+    except ContractError:
+        return None
+    return None if isinstance(content, Refusal) else content
+
+
+def _read_batch(stream: str, plain: bytes) -> Content | Refusal:
+    try:
+        return decode_batch(stream, plain)
+    except VersionError:
+        return Refusal("version", read_identity(plain))
+    except EnvelopeError:
+        pass
+    try:
+        return salvage_batch(stream, plain)
+    except EnvelopeError:
+        return Refusal("malformed", read_identity(plain))
 
 
 def _read_frame(received: Received) -> Frame | Refusal:
@@ -154,39 +191,56 @@ def _read_frame(received: Received) -> Frame | Refusal:
 
 
 def newer(known: DeviceReport | None, document: Document) -> bool:
-    """Check 6 for documents: within an outbox the greatest (boot, conn) wins, the same one may say more (C12, C13)."""
-    return known is None or known.ob != document.ob or (document.boot, document.conn) >= (known.boot, known.conn)
+    """Check 6 for documents: within an outbox the greatest (boot, conn) wins, and the same one may say more (C12).
+
+    But a connection that has ended stays ended: what it said before comes late, or again (C13).
+    """
+    if known is None or known.ob != document.ob:
+        return True
+    if (document.boot, document.conn) == (known.boot, known.conn) and isinstance(document, State):
+        return not document.online or _online(known)
+    return (document.boot, document.conn) >= (known.boot, known.conn)
 
 
-def judge_record(record: Reading | Event, stream: str, device: Device, now_ns: int) -> Reason | None:
+def _online(report: DeviceReport) -> bool:
+    state = decode_document("state", report.body)
+    return isinstance(state, State) and state.online
+
+
+def judge_record(record: Reading | Event | None, stream: str, device: Device, now_ns: int) -> Reason | None:
     """Checks 7 and 8 for one record; None when it may be stored."""
+    if record is None:
+        return "malformed"
     if record.tq not in TIME_QUALITIES or not MIN_TIME_NS <= record.ts_ns <= now_ns + MAX_AHEAD_S * NS:
         return "range"
-    try:
-        if isinstance(record, Event):
-            check_event(record.code, record.state)
-            return None
+    if isinstance(record, Reading):
         return _judge_values(record.values, stream, device.kind)
+    try:
+        check_event(record.code, record.state)
     except MetricError:
         return "allow_list"
+    return None
 
 
 def _judge_values(values: dict[str, float], stream: str, kind: str) -> Reason | None:
     if not 0 < len(values) <= MAX_VALUES:
         return "range"
-    for (low, high), value in zip(_ranges(tuple(values), stream, kind), values.values(), strict=True):
+    if not values.keys() <= METRICS.keys():
+        known = {name: value for name, value in values.items() if name in METRICS}
+        return "range" if known and _judge_values(known, stream, kind) == "range" else "allow_list"
+    ranges, allowed = _ranges(tuple(values), stream, kind)
+    for (low, high), value in zip(ranges, values.values(), strict=True):
         if not low <= value <= high:
             return "range"
-    return None
+    return None if allowed else "allow_list"
 
 
 @lru_cache(maxsize=4096)
-def _ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[float, float], ...]:
-    """Return the ranges of metrics that may stand in one record; MetricError when one may not, or two do not join."""
-    rows = [metric(name, stream, kind) for name in names]
-    if len({row.measurement for row in rows}) > 1:
-        raise MetricError("metrics of two measurements in one record")
-    return tuple((row.low, row.high) for row in rows)
+def _ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[tuple[float, float], ...], bool]:
+    """Return the ranges of known metrics, and whether they may stand together in a record of this stream and kind."""
+    rows = [METRICS[name] for name in names]
+    allowed = all(row.stream == stream and kind in row.kinds for row in rows)
+    return tuple((row.low, row.high) for row in rows), allowed and len({row.measurement for row in rows}) == 1
 
 
 def judge_release(frame: Frame, world: World, now_ns: int) -> Release | Refusal:

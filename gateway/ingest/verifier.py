@@ -1,12 +1,16 @@
-"""Check 4: signatures, inline for a few messages, in slices on another core for many.
+"""Check 4: signatures, inline for a few messages, on another core for many.
 
 Ed25519 verification costs 105 µs and releases the GIL, but beside a busy thread it gets it back only every switch
-interval; one message per thread call would verify 190 a second. So slices go to a process that does nothing else.
+interval; one message per thread call would verify 190 a second. So a batch goes in slices to processes that do nothing
+else, while the batch before it is judged and committed.
 """
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import Final
@@ -17,10 +21,32 @@ from contracts.envelope import verify
 from contracts.errors import SignatureError
 
 INLINE_BELOW: Final = 40  # below it handing over costs more than it saves
-OWN_SHARE: Final = 0.3  # of a large batch; the parent also reads, decodes and journals
 _KEYS: Final = 10_000
 
 Signed = tuple[bytes, str, bytes, str | None]  # key, topic, wire, signature
+
+
+class Checking:
+    """Signatures that are being checked."""
+
+    def __init__(self, batch: Sequence[Signed], slices: Sequence[Future[list[bool]]]) -> None:
+        self._batch = batch
+        self._slices = slices
+        self._held: list[bool] | None = None
+
+    def result(self) -> list[bool]:
+        """Tell for each message whether its signature holds; waits for it, the first time."""
+        if self._held is None:
+            self._held = self._collect()
+        return self._held
+
+    def _collect(self) -> list[bool]:
+        if not self._slices:
+            return verify_slice(self._batch)
+        try:
+            return [held for part in self._slices for held in part.result()]
+        except BrokenProcessPool:  # a worker was killed: nothing is lost, the batch is still here
+            return verify_slice(self._batch)
 
 
 class Verifier:
@@ -30,17 +56,17 @@ class Verifier:
         self._workers = workers
         self._pool: Executor | None = None
 
-    def verify(self, batch: Sequence[Signed]) -> list[bool]:
-        """Tell for each message whether its signature holds."""
+    def begin(self, batch: Sequence[Signed]) -> Checking:
+        """Begin with a batch; a small one is checked when its result is asked for."""
         if self._workers == 0 or len(batch) < INLINE_BELOW:
-            return verify_slice(batch)
-        own = int(len(batch) * OWN_SHARE)
+            return Checking(batch, ())
+        size = -(-len(batch) // self._workers)
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
         try:
-            rest = [self._started().submit(verify_slice, part) for part in _parts(batch[own:], self._workers)]
-            return verify_slice(batch[:own]) + [held for part in rest for held in part.result()]
-        except BrokenProcessPool:  # a worker was killed: nothing is lost, the batch is still here
-            self.close()
-            return verify_slice(batch)
+            return Checking(batch, [self._started().submit(verify_slice, part) for part in parts])
+        except BrokenProcessPool:
+            self.close()  # the next batch starts a new one
+            return Checking(batch, ())
 
     def close(self) -> None:
         """End the workers."""
@@ -50,7 +76,8 @@ class Verifier:
 
     def _started(self) -> Executor:
         if self._pool is None:  # spawn: a forked worker would inherit the broker's socket and the stores' files
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_prepare_worker)
         return self._pool
 
 
@@ -72,6 +99,14 @@ def _loaded(key: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(key)
 
 
-def _parts(batch: Sequence[Signed], parts: int) -> list[Sequence[Signed]]:
-    size = -(-len(batch) // parts)
-    return [batch[start : start + size] for start in range(0, len(batch), size)]
+def _prepare_worker() -> None:
+    """A worker ends with its parent, however that ends, and never by the terminal's Ctrl-C before it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)

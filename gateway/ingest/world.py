@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.layout import AssayLayout
 from contracts.metrics import RESTRICTED_SITE_KINDS, SITE_KINDS
 from contracts.registry import Device, RegistrySnapshot, Rule, StuckRule
 from contracts.windows import Calendar
+
+
+class Place(NamedTuple):
+    """What a device is and where it stands; goes with each of its records into the journal."""
+
+    kind: str
+    site: str
+    zone: str
+    restricted: bool  # its readings go to the restricted bucket and nowhere else
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +26,7 @@ class World:
     registry: RegistrySnapshot
     calendar: Calendar
     layouts: Mapping[int, AssayLayout]
+    places: Mapping[str, Place]
     rules_of: Mapping[tuple[str, str], tuple[Rule, ...]]  # (kind of site, metric) -> safety rules
 
     def active(self, device: str) -> Device | None:
@@ -23,31 +34,29 @@ class World:
         found = self.registry.devices.get(device)
         return found if found is not None and found.status == "active" and found.public_key is not None else None
 
-    def restricted(self, device: Device) -> bool:
-        """Tell whether readings of this device may go to the restricted bucket only."""
-        return self.registry.sites[device.site].kind in RESTRICTED_SITE_KINDS
-
-    def tags(self, device: Device) -> dict[str, str]:
-        """Return the tags of the device's lines."""
-        return {
-            "district": self.registry.district.id,
-            "zone": device.zone,
-            "site": device.site,
-            "device": device.id,
-            "kind": device.kind,
-        }
-
     def rules(self, device: Device, metric: str) -> tuple[Rule, ...]:
         """Return the safety rules on a metric of this device."""
-        return self.rules_of.get((self.registry.sites[device.site].kind, metric), ())
+        site = self.registry.sites.get(device.site)
+        return () if site is None else self.rules_of.get((site.kind, metric), ())
+
+    def restricted(self, device: Device) -> bool:
+        """Tell whether no value of this device may get out; also of one that has just left the registry."""
+        place = self.places.get(device.id)
+        return place is None or place.restricted
 
 
 def world_of(registry: RegistrySnapshot) -> World:
     """Prepare a registry."""
     layouts = {number: layout.layout for number, layout in registry.layouts.items()}
+    places = {
+        device.id: Place(
+            device.kind, device.site, device.zone, registry.sites[device.site].kind in RESTRICTED_SITE_KINDS
+        )
+        for device in registry.devices.values()
+    }
     rules: dict[tuple[str, str], tuple[Rule, ...]] = {}
     for rule in registry.rules:
         kinds = SITE_KINDS if isinstance(rule, StuckRule) or not rule.site_kinds else rule.site_kinds
         for kind in kinds:
             rules[kind, rule.metric] = (*rules.get((kind, rule.metric), ()), rule)
-    return World(registry, registry.district.calendar, layouts, rules)
+    return World(registry, registry.district.calendar, layouts, places, rules)

@@ -1,11 +1,14 @@
 """The door to a state: one SQLite file or one PostgreSQL schema for each owner, one writer, any number of readers.
 
-`spec` is "sqlite:FOLDER" or "postgresql+psycopg://…". The writer holds a lease for as long as it has the database open
-(an flock beside the file, an advisory lock at the server), migrates the schema (a SQLite file after a copy of it) and
-is the only one that checkpoints; on SQLite its transactions take turns. Readers cannot write.
+`spec` is "sqlite:FOLDER" or "postgresql+psycopg://…". The writer holds a lease for as long as it has the database open:
+an flock beside the file, or an advisory lock that the writing connection itself holds, so that a server that went away
+and came back is written only by who gets the lock anew. It migrates the schema (a SQLite file after a copy of it) and
+is the only one that checkpoints; its transactions take turns. Readers cannot write, and what they read between two
+commits is one state.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +35,8 @@ OWNERS: Final[tuple[Owner, ...]] = ("ingest", "analyse", "backend")
 Transaction = Connection
 
 BUSY_TIMEOUT_S: Final = 5.0
+LEASE_WAIT_S: Final = 1.0
+_LEASE_POLL_S: Final = 0.05
 _READERS: Final = 8
 # One lock number an owner, in a class of its own so that no other use of the server meets it.
 _LOCK_CLASS: Final = 0x6B77  # "kw"
@@ -53,7 +58,7 @@ class Database:
         owner: Owner,
         readers: Engine,
         writer: Engine | None = None,
-        lease: "FileLease | _ServerLease | None" = None,
+        lease: FileLease | None = None,
     ) -> None:
         self.owner = owner
         self._readers = readers
@@ -94,24 +99,6 @@ class Database:
         self.close()
 
 
-class _ServerLease:
-    """An advisory lock, held by a connection of its own; the server gives it back when the process dies."""
-
-    def __init__(self, engine: Engine, owner: Owner, *, shared: bool) -> None:
-        self._engine = engine
-        self._connection = engine.connect()
-        take = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
-        held = self._connection.execute(text(f"SELECT {take}(:lock_class, :lock)"), _lock(owner)).scalar()
-        if not held:
-            self.release()
-            raise WriterLockedError(f"another process writes the state of {owner}: stop it first")
-
-    def release(self) -> None:
-        """Let the next writer in."""
-        self._connection.close()
-        self._engine.dispose()
-
-
 def take_turn(connection: Connection, owner: Owner) -> None:
     """Wait until no other transaction of this owner's writers is under way (SQLite's take turns by themselves)."""
     if connection.dialect.name == "postgresql":
@@ -143,8 +130,7 @@ def open_for_reading(spec: str, owner: Owner) -> Database:
         if not file.is_file():
             raise StoreUnavailableError(f"{file} does not exist (yet): its writer makes it when it starts")
         return Database(owner, _file_readers(file))
-    readers = _server_engine(spec, owner, read_only=True)
-    database = Database(owner, readers)
+    database = Database(owner, _server_readers(spec, owner))
     try:
         with database.read() as connection:
             known = text("SELECT 1 FROM information_schema.schemata WHERE schema_name = :name")
@@ -218,7 +204,7 @@ def _file_writer(file: Path) -> Engine:
 
 
 def _file_readers(file: Path) -> Engine:
-    return create_engine(
+    engine = create_engine(
         f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&uri=true",
         poolclass=QueuePool,
         pool_size=_READERS,
@@ -226,14 +212,22 @@ def _file_readers(file: Path) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )
 
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a DBAPI connection
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")  # pysqlite would let each SELECT see a state of its own
+
+    return engine
+
 
 # --- PostgreSQL ---------------------------------------------------------------------------------------
 
 
 def _open_server(spec: str, owner: Owner, *, shared: bool) -> Database:
-    with translated(owner):
-        lease = _ServerLease(_server_engine(spec, owner), owner, shared=shared)
-    writer = _server_engine(spec, owner)
+    writer = _server_writer(spec, owner, shared=shared)
     try:
         with translated(owner), writer.begin() as connection:
             take_turn(connection, owner)  # two first starts of a shared owner would both make the schema
@@ -241,19 +235,56 @@ def _open_server(spec: str, owner: Owner, *, shared: bool) -> Database:
             migrate(connection, owner)
     except StoreError:
         writer.dispose()
-        lease.release()
         raise
-    return Database(owner, _server_engine(spec, owner, read_only=True), writer, lease)
+    return Database(owner, _server_readers(spec, owner), writer)
 
 
-def _server_engine(spec: str, owner: Owner, *, read_only: bool = False) -> Engine:
-    options = f"-csearch_path={owner}" + (" -cdefault_transaction_read_only=on" if read_only else "")
+def _server_writer(spec: str, owner: Owner, *, shared: bool) -> Engine:
+    engine = create_engine(
+        spec,
+        pool_size=1,  # one connection, as with a file: it is the lease too
+        max_overflow=0,
+        pool_timeout=60,
+        pool_pre_ping=True,
+        connect_args={"options": f"-csearch_path={owner}", "connect_timeout": int(BUSY_TIMEOUT_S)},
+    )
+    take = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+
+    @event.listens_for(engine, "connect")
+    def _take_lease(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a DBAPI connection
+        try:
+            _hold(connection, f"SELECT {take}({_LOCK_CLASS}, {_LOCKS[owner]})", owner)
+        except BaseException:
+            connection.close()
+            raise
+
+    return engine
+
+
+def _hold(connection: Any, take: str, owner: Owner) -> None:  # noqa: ANN401 -- a DBAPI connection
+    """Take the lock for this connection's life; the server may need a moment to see that a killed holder is gone."""
+    deadline_s = time.monotonic() + LEASE_WAIT_S
+    while True:
+        (held,) = connection.execute(take).fetchone()
+        connection.commit()
+        if held:
+            return
+        if time.monotonic() >= deadline_s:
+            raise WriterLockedError(f"another process writes the state of {owner}: stop it first")
+        time.sleep(_LEASE_POLL_S)
+
+
+def _server_readers(spec: str, owner: Owner) -> Engine:
     return create_engine(
         spec,
-        pool_size=_READERS if read_only else 2,
+        pool_size=_READERS,
         max_overflow=_READERS,
         pool_pre_ping=True,
-        connect_args={"options": options, "connect_timeout": int(BUSY_TIMEOUT_S)},
+        isolation_level="REPEATABLE READ",
+        connect_args={
+            "options": f"-csearch_path={owner} -cdefault_transaction_read_only=on",
+            "connect_timeout": int(BUSY_TIMEOUT_S),
+        },
     )
 
 

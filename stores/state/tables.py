@@ -73,11 +73,17 @@ def cursors_table(metadata: MetaData) -> Table:
 
 
 # --- ingest -------------------------------------------------------------------------------------------
+# A record keeps the place where it was measured: projecting the journal again after a device moved changes nothing.
+# `end_bytes` is the size of all payloads up to and with this row, since the journal began: sizes without a scan.
 JOURNAL: Final = Table(
     "journal",
     INGEST,
     _id(),
     _text("device"),
+    _text("kind"),
+    _text("site"),
+    _text("zone"),
+    _flag("restricted"),
     _big("ob"),
     _text("stream"),
     _big("seq"),
@@ -86,8 +92,9 @@ JOURNAL: Final = Table(
     _big("received_ns"),
     _text("content_type"),
     _bytes("payload"),
+    _big("end_bytes"),
 )
-# On PostgreSQL several ingests may judge the same message: the row of its mark is what they contend for, by `version`.
+# On PostgreSQL several ingests may judge the same message: the row of its mark is what they contend for.
 MARKS: Final = Table(
     "marks",
     INGEST,
@@ -126,6 +133,7 @@ DEAD_LETTERS: Final = Table(
     _text("stream", null=True),
     _big("ob", null=True),
     _big("seq", null=True),
+    _big("n", null=True),
     _text("reason"),
     _big("received_ns"),
     _big("size_bytes"),

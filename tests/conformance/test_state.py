@@ -1,8 +1,6 @@
 """One suite for the state, on SQLite and on a real PostgreSQL."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,7 +9,6 @@ from sqlalchemy import MetaData, text
 
 from contracts.layout import Assay, AssayLayout
 from contracts.registry import Device, District, Layout, LimitRule, Rule, Site, StuckRule, Zone
-from contracts.rows import AssayCounts, DeviceReport, Mark, ReleaseRow
 from contracts.signals import Signal
 from stores.errors import (
     ConflictError,
@@ -27,55 +24,10 @@ from stores.state.alerts import AlertEventRow, AlertRow, AlertState
 from stores.state.analyse import AnalyseState
 from stores.state.database import Database, Owner, open_for_reading, open_for_writing
 from stores.state.devices import Certificate, Registry, load_registry
-from stores.state.journal import DeadLetter, IngestBatch, IngestState, JournalEntry
-from stores.state.releases import first_broken_link, first_window_of_zone, releases_after, releases_between
-from stores.state.reports import load_reports
+from stores.state.journal import IngestState
 from stores.state.signals import signals_after
 
 OWNERS: list[Owner] = ["ingest", "analyse", "backend"]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:{tmp_path}"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
-
-
-@pytest.fixture
-def ingest(spec: str) -> Iterator[Database]:
-    with open_for_writing(spec, "ingest") as database:
-        yield database
-
-
-@pytest.fixture
-def backend(spec: str) -> Iterator[Database]:
-    with open_for_writing(spec, "backend") as database:
-        yield database
-
-
-def entry(seq: int, n: int = 1, payload: bytes = b"{}") -> JournalEntry:
-    return JournalEntry(0, "air-10017", 2**63 - 1, "bulk", seq, n, 0, 1_000 + seq, "json", payload)
-
-
-def mark(hi: int, *also: tuple[int, int]) -> Mark:
-    return Mark("air-10017", 2**63 - 1, "bulk", hi, also)
-
-
-def release(device: str, start_ns: int, valid: int = 49) -> ReleaseRow:
-    return ReleaseRow(
-        device=device,
-        zone="z10016",
-        window_start_ns=start_ns,
-        window_s=21_600,
-        layout=1,
-        counters={"SARSCOV2": AssayCounts(valid, -1, {"sars-cov-2": 6})},
-        ob=5,
-        seq=1,
-        received_ns=start_ns + 9,
-        late=False,
-    )
 
 
 def co2(phase: str = "raised", onset_ns: int = 10) -> Signal:
@@ -118,6 +70,38 @@ def test_a_newer_programs_schema_is_refused(spec: str) -> None:
         open_for_writing(spec, "backend")
 
 
+def test_what_a_reader_sees_between_two_commits_is_one_state(ingest: Database, spec: str) -> None:
+    state = IngestState(ingest)
+    with open_for_reading(spec, "ingest") as reader, reader.read() as connection:
+        before = connection.execute(text("SELECT count(*) FROM cursors")).scalar()
+        state.set_cursor("series", 7)
+        assert connection.execute(text("SELECT count(*) FROM cursors")).scalar() == before == 0
+    with ingest.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM cursors")).scalar() == 1
+
+
+def test_a_writer_whose_connection_was_cut_writes_on_only_when_nobody_took_its_place(postgres_url: str) -> None:
+    with open_for_writing(postgres_url, "ingest") as database:
+        _cut_connections(postgres_url, "ingest")
+        IngestState(database).set_cursor("series", 1)
+        with pytest.raises(WriterLockedError):
+            open_for_writing(postgres_url, "ingest")
+        _cut_connections(postgres_url, "ingest")
+        with open_for_writing(postgres_url, "ingest") as thief:
+            IngestState(thief).set_cursor("series", 2)
+            with pytest.raises(WriterLockedError):
+                IngestState(database).set_cursor("series", 3)
+        IngestState(database).set_cursor("series", 4)
+        assert IngestState(database).cursor("series") == 4
+
+
+def _cut_connections(url: str, owner: Owner) -> None:
+    """As a server's restart does, for the connections of one owner."""
+    with open_for_reading(url, owner) as other, other.read() as connection:
+        cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+        connection.execute(text(f"{cut} AND pid <> pg_backend_pid()"))
+
+
 def test_several_writers_share_a_server_and_never_a_file(spec: str) -> None:
     if spec.startswith("sqlite"):
         with pytest.raises(SpecError):
@@ -135,105 +119,6 @@ def test_several_writers_share_a_server_and_never_a_file(spec: str) -> None:
 def test_a_setting_that_names_no_state_is_refused(wrong: str) -> None:
     with pytest.raises(SpecError):
         open_for_writing(wrong, "ingest")
-
-
-# --- ingest -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.rule("C16")
-def test_a_batch_is_durable_whole(ingest: Database) -> None:
-    state = IngestState(ingest)
-    letter = DeadLetter(device=None, topic="kw/v1/x/up/bulk", reason="unknown_device", received_ns=3, size_bytes=2)
-    report = DeviceReport(
-        device="air-10017", kind="state", ob=5, boot=1, conn=2, enrolment=1, received_ns=3, body=b"\x00{}"
-    )
-    last = state.commit(
-        IngestBatch(
-            entries=[entry(1, 2, b"\x00\xff"), entry(3)],
-            marks=[mark(3, (5, 6))],
-            dead_letters=[letter],
-            releases=[release("kiosk-1", 100)],
-            signals=[co2()],
-            reports=[report],
-            counts={"unknown_device": 1},
-            cursors={"series": 1},
-        )
-    )
-    again = IngestState(ingest)
-    assert last == 2
-    assert again.entries_after(0, 10) == [replace(entry(1, 2, b"\x00\xff"), id=1), replace(entry(3), id=2)]
-    assert again.entries_after(1, 10) == [replace(entry(3), id=2)]
-    assert again.load_marks() == {mark(3).key: mark(3, (5, 6))}
-    assert [found for _, found in again.dead_letters()] == [letter]
-    assert again.reports() == [report] == load_reports(ingest, "air-10017")
-    assert again.has_release("kiosk-1", 100)
-    assert [row.signal for row in signals_after(ingest, 0)] == [co2()]
-    assert (again.counts(), again.cursor("series"), again.journal_bytes()) == ({"unknown_device": 1}, 1, (4, 2))
-
-
-@pytest.mark.rule("C22")
-def test_a_second_release_of_a_window_undoes_its_whole_batch(ingest: Database) -> None:
-    state = IngestState(ingest)
-    state.commit(IngestBatch(releases=[release("kiosk-1", 100)]))
-    with pytest.raises(ConflictError):
-        state.commit(IngestBatch(entries=[entry(1)], marks=[mark(1)], releases=[release("kiosk-1", 100, valid=7)]))
-    assert state.entries_after(0, 10) == []
-    assert state.load_marks() == {}
-    assert state.commit(IngestBatch(entries=[entry(1)])) == 1
-
-
-def test_releases_are_chained_and_a_change_shows(ingest: Database) -> None:
-    state = IngestState(ingest)
-    state.commit(IngestBatch(releases=[release("kiosk-1", 100), release("kiosk-2", 100)]))
-    state.commit(IngestBatch(releases=[release("kiosk-1", 200)]))
-    assert first_broken_link(ingest) is None
-    assert [row.device for row in releases_between(ingest, 100, 200)] == ["kiosk-1", "kiosk-2"]
-    assert releases_after(ingest, 2)[0].counters["SARSCOV2"].positives == {"sars-cov-2": 6}
-    assert (first_window_of_zone(ingest, "z10016"), first_window_of_zone(ingest, "z9")) == (100, None)
-    with ingest.begin() as tx:
-        tx.execute(tables.RELEASES.update().where(tables.RELEASES.c.id == 2).values(late=True))
-    assert first_broken_link(ingest) == 2
-
-
-def test_numbers_go_on_after_the_journal_was_emptied(ingest: Database) -> None:
-    IngestState(ingest).commit(IngestBatch(entries=[entry(1), entry(2)], cursors={"series": 2}))
-    assert IngestState(ingest).prune(before_ns=10_000, max_bytes=10**9) == 2
-    assert IngestState(ingest).commit(IngestBatch(entries=[entry(3)])) == 3
-
-
-@pytest.mark.rule("C20")
-def test_only_what_is_projected_is_pruned_by_age_and_by_size(ingest: Database) -> None:
-    state = IngestState(ingest)
-    state.commit(IngestBatch(entries=[entry(seq, payload=bytes(100)) for seq in range(1, 6)], cursors={"series": 3}))
-    assert state.prune(before_ns=1_002, max_bytes=10**9) == 1
-    assert state.prune(before_ns=0, max_bytes=250) == 2
-    assert state.prune(before_ns=10**9, max_bytes=0) == 0
-    assert [found.seq for found in state.entries_after(0, 10)] == [4, 5]
-
-
-def test_a_redriven_dead_letter_goes_with_the_batch_that_judges_it(ingest: Database) -> None:
-    state = IngestState(ingest)
-    letter = DeadLetter(device="a", topic="t", reason="version", received_ns=1, size_bytes=1, payload=b"\x01")
-    state.commit(IngestBatch(dead_letters=[letter, letter]))
-    ((first, _), (second, kept)) = state.dead_letters()
-    state.commit(IngestBatch(redriven=[first], entries=[entry(1)]))
-    assert state.dead_letters() == [(second, kept)]
-    assert state.dead_letters(after_id=second) == []
-
-
-def test_of_two_ingests_the_second_to_judge_a_record_is_told_so(postgres_url: str) -> None:
-    with (
-        open_for_writing(postgres_url, "ingest", shared=True) as one,
-        open_for_writing(postgres_url, "ingest", shared=True) as other,
-    ):
-        first, second = IngestState(one), IngestState(other)
-        first.load_marks()
-        second.load_marks()
-        first.commit(IngestBatch(entries=[entry(1)], marks=[mark(1)]))
-        with pytest.raises(ConflictError):
-            second.commit(IngestBatch(entries=[entry(1)], marks=[mark(1)]))
-        second.load_marks()
-        assert second.commit(IngestBatch(entries=[entry(2)], marks=[mark(2)])) == 2
 
 
 # --- analyse ------------------------------------------------------------------------------------------------

@@ -16,14 +16,14 @@ import pytest
 from backend.alerts.projection import AlertProjection
 from contracts.messages import Reading
 from contracts.metrics import METRICS
-from contracts.registry import Device, RegistrySnapshot, Site
+from contracts.registry import RegistrySnapshot
 from contracts.windows import NS, to_datetime, to_ns
 from dashboards.grafana import BOARDS
 from dashboards.panels import Panel
 from gateway.analyse import history
 from gateway.ingest.counters import Counters
 from gateway.ingest.points import line_of
-from gateway.ingest.world import world_of
+from gateway.ingest.world import Place
 from stores.series.influx import InfluxSeries
 from stores.state.alerts import AlertEventRow, AlertRow, AlertState
 from stores.state.devices import load_registry
@@ -76,16 +76,12 @@ def import_history(store: InfluxSeries) -> None:
 
 def measure(store: InfluxSeries, registry: RegistrySnapshot) -> None:
     """One reading of every metric by a device that may send it, and ingest's own counts."""
-    room = Site(id="hall", zone=ZONE, kind="venue", name="hall")
     kinds = {"bulk": "air_monitor", "health": "kiosk"}
-    devices = {kind: Device(id=f"{kind}-1", kind=kind, site="hall", zone=ZONE) for kind in kinds.values()}
-    world = world_of(
-        RegistrySnapshot(registry.district, registry.zones, {"hall": room}, devices, registry.layouts, registry.rules)
-    )
     for stream, kind in kinds.items():
         values = {row.name: row.low for row in METRICS.values() if row.stream == stream and kind in row.kinds}
-        bucket, line = line_of(Reading(END_NS, 2, values), 1, devices[kind], world)
-        store.write(bucket, line)
+        place = Place(kind, "hall", ZONE, restricted=False)
+        bucket, line = line_of(Reading(END_NS, 2, values), 1, f"{kind}-1", place, registry.district.id)
+        store.write(bucket, line.encode())
     counters = Counters(series=store, district=lambda: "turtle-bay", clock=SetClock(at_ns=END_NS))
     counters.add({"records": 5, "duplicates": 1})
     counters.tell(lambda: 0)

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("stream", sa.Text(), nullable=True),
         sa.Column("ob", sa.BigInteger(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("n", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("received_ns", sa.BigInteger(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
@@ -55,6 +56,10 @@ def upgrade() -> None:
         "journal",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=False),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("restricted", sa.Boolean(), nullable=False),
         sa.Column("ob", sa.BigInteger(), nullable=False),
         sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
@@ -63,6 +68,7 @@ def upgrade() -> None:
         sa.Column("received_ns", sa.BigInteger(), nullable=False),
         sa.Column("content_type", sa.Text(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("end_bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
