@@ -30,7 +30,7 @@ from kioskwatch.checks import PortNeed, check_certificate, check_disk, check_por
 from kioskwatch.errors import CertificateError, OptionError, StateFolderError
 from kioskwatch.folder import StateFolder
 from kioskwatch.mosquitto import PROBE_NAME, TlsFiles
-from kioskwatch.options import UpOptions, is_any, is_loopback
+from kioskwatch.options import UpOptions, is_any
 from kioskwatch.progress import Progress
 
 GIB: Final = 1024**3
@@ -49,8 +49,7 @@ def prepare(options: UpOptions, *, now: datetime, progress: Progress) -> plan.Di
     path = _district_path(options, folder)
     file = read_district(path)
     progress.step("district", f"{file.district.name}: {len(file.zone)} zones, {len(file.device)} devices ({path})")
-    names = [options.public_name] if is_any(options.listen) else [options.public_name, options.listen]
-    fingerprint = make_certificates(folder, names, now)
+    fingerprint = make_certificates(folder, [options.public_name, local_host(options)], now)
     progress.step("certificates", f"of the development CA in {folder.ca}")
     try:
         for part in (folder.state, folder.series, folder.logs, folder.devices, folder.links):
@@ -137,7 +136,9 @@ def free_ports(count: int) -> list[int]:
 
 def local_host(options: UpOptions) -> str:
     """Return how a process on this machine reaches what listens on --listen."""
-    return "127.0.0.1" if is_any(options.listen) or is_loopback(options.listen) else options.listen
+    if is_any(options.listen):
+        return "::1" if ":" in options.listen else "127.0.0.1"
+    return options.listen
 
 
 def _refuse_mixing(folder: StateFolder, *, real: bool) -> None:

@@ -177,7 +177,8 @@ class DistrictRun:
             shown = _local(self._timekeeper.now_ns(), district.file.utc_offset_s)
             line(f"  SIMULATED  x{district.speed}: it is {shown:%A %Y-%m-%d %H:%M} in the district")
         else:
-            line(f"  Devices    enrol at {district.console_url}; `kioskwatch device token DEVICE` gives a token")
+            token = f"kioskwatch device token DEVICE --settings {district.folder.backend_settings}"
+            line(f"  Devices    enrol at {district.console_url} with the token of `{token}`")
             line(f"             fingerprint of the CA (SHA-256): {district.ca_fingerprint}")
         if district.broker.kind == "iotcore":
             line("  Broker     built-in, on loopback only: no certificates, no rights, nothing kept over its restart.")
