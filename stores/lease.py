@@ -15,6 +15,18 @@ SUFFIX: Final = ".lock"
 _held: set[int] = set()
 
 
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """Tell one file from another of the same path; None while there is none.
+
+    A file that was restored or remade is another one, and who still holds the old one open would read it for ever.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _forget_in_child() -> None:
     for descriptor in _held:
         os.close(descriptor)

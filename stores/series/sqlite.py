@@ -8,9 +8,12 @@ from pathlib import Path
 
 from contracts.query import BUCKETS, SeriesQuery
 from stores.errors import StoreError, StoreUnavailableError
+from stores.lease import file_identity
 from stores.series.port import Series
 from stores.series.sql import SERIES_OF_QUERY, check_function, compile_query
 from stores.series.sqlite_file import BucketWriter, open_reader, translated
+
+_Identity = tuple[int, int] | None
 
 
 class SqliteSeries:
@@ -21,7 +24,7 @@ class SqliteSeries:
 
     def __init__(self, folder: Path, writes: frozenset[str] = frozenset()) -> None:
         self._folder = folder
-        self._idle: dict[str, list[sqlite3.Connection]] = {}
+        self._idle: dict[str, list[tuple[_Identity, sqlite3.Connection]]] = {}
         self._idle_lock = threading.Lock()
         self._closed = False
         self._writers: dict[str, BucketWriter] = {}
@@ -68,10 +71,8 @@ class SqliteSeries:
     @contextmanager
     def _reader(self, file: Path) -> Iterator[sqlite3.Connection]:
         with translated(file):
-            with self._idle_lock:
-                idle = self._idle.setdefault(file.name, [])
-                connection = idle.pop() if idle else None
-            connection = connection or open_reader(file)
+            identity = file_identity(file)
+            connection = self._take_idle(file.name, identity) or open_reader(file)
             try:
                 yield connection
             finally:
@@ -79,7 +80,18 @@ class SqliteSeries:
                     if self._closed:
                         connection.close()
                     else:
-                        idle.append(connection)
+                        self._idle.setdefault(file.name, []).append((identity, connection))
+
+    def _take_idle(self, name: str, identity: _Identity) -> sqlite3.Connection | None:
+        """Return a connection that nobody uses; those to a file that was replaced are closed."""
+        with self._idle_lock:
+            idle = self._idle.get(name, [])
+            while idle:
+                opened, connection = idle.pop()
+                if opened == identity:
+                    return connection
+                connection.close()
+        return None
 
     def delete_before(self, bucket: str, ns: int) -> None:
         """As TimeSeriesStore; StoreError for a bucket that this instance does not write."""
@@ -96,7 +108,7 @@ class SqliteSeries:
             self._closed = True
             for connections in self._idle.values():
                 while connections:
-                    connections.pop().close()
+                    connections.pop()[1].close()
         for writer in self._writers.values():
             writer.close()
 

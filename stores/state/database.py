@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from stores.errors import (
@@ -27,7 +27,7 @@ from stores.errors import (
     StoreUnavailableError,
     WriterLockedError,
 )
-from stores.lease import FileLease
+from stores.lease import FileLease, file_identity
 from stores.state.migrations.runner import migrate
 
 Owner = Literal["ingest", "analyse", "backend"]
@@ -213,8 +213,14 @@ def _file_readers(file: Path) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a DBAPI connection
+    def _prepare(connection: Any, record: Any) -> None:  # noqa: ANN401 -- a DBAPI connection
         connection.isolation_level = None
+        record.info["file"] = file_identity(file)
+
+    @event.listens_for(engine, "checkout")
+    def _look(_connection: object, record: Any, _proxy: object) -> None:  # noqa: ANN401 -- SQLAlchemy's own
+        if record.info["file"] != file_identity(file):
+            raise DisconnectionError("the file was replaced")  # the pool opens the new one
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
