@@ -22,3 +22,7 @@ class HistoryError(GatewayError):
 
 class SettingsError(GatewayError):
     """A setting or a file it names is missing or wrong: say the sentence and exit with code 2."""
+
+
+class ReplacedError(GatewayError):
+    """Another process's rows are not those that were read: end, and begin anew from what is there now."""

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from contracts.clock import Clock
 from contracts.registry import RegistrySnapshot
+from contracts.rows import ReleaseRow
 from gateway.analyse.detect import ReleasedWindow
 from gateway.analyse.rollup import RollUp, roll_up
 from gateway.analyse.service import spans, streams
@@ -25,6 +26,7 @@ from gateway.analyse.service.holdings import Holdings, Place
 from gateway.analyse.service.judging import Judge
 from gateway.analyse.service.spans import ShownKey, Span
 from gateway.analyse.service.streams import Setting, Stream
+from gateway.errors import ReplacedError
 from gateway.surveillance.budget import ThresholdTable
 from stores.errors import StoreAuthError, StoreUnavailableError
 from stores.series.lines import Point
@@ -72,7 +74,7 @@ class Analyst:
         self._drawer = Drawer(sources.series)
         self._holdings = Holdings()
         self._registry: tuple[RegistrySnapshot, float] | None = None
-        self._last_release = 0
+        self._newest: ReleaseRow | None = None  # of those that were read
         self._windows: defaultdict[Stream, dict[int, ReleasedWindow]] = defaultdict(dict)
         self._emitted: set[int] = set()
         self._late: set[int] = set()  # windows that changed after they were emitted
@@ -80,7 +82,7 @@ class Analyst:
         self._to_judge = False
 
     def run(self, stop: Stop) -> None:
-        """Poll until told to stop; troubles with stores are said once and tried again."""
+        """Poll until told to stop; troubles with stores are said once and tried again. ReplacedError."""
         trouble = ""
         while not stop.is_set():
             try:
@@ -125,12 +127,23 @@ class Analyst:
         return self._registry[0]
 
     def _take_releases(self) -> None:
-        while rows := releases_after(self._from.ingest, self._last_release):
+        rows = self._rows_behind(self._newest)
+        while rows:
             for row in rows:
                 self._holdings.add(row)
                 if row.window_start_ns in self._emitted:
                     self._late.add(row.window_start_ns)
-            self._last_release = rows[-1].id
+            self._newest = rows[-1]
+            rows = releases_after(self._from.ingest, self._newest.id)
+
+    def _rows_behind(self, newest: ReleaseRow | None) -> list[ReleaseRow]:
+        """Return the rows behind one; ReplacedError when ingest lost that one and numbers its releases anew."""
+        if newest is None:
+            return releases_after(self._from.ingest, 0)
+        rows = releases_after(self._from.ingest, newest.id - 1)
+        if not rows or rows[0].hash != newest.hash:
+            raise ReplacedError("ingest has other releases than those that were read; analyse begins anew")
+        return rows[1:]
 
     def _due(self, first_ns: int, now_ns: int, registry: RegistrySnapshot) -> list[int]:
         """Windows that are complete or over and were not emitted yet, and those that changed since, ascending."""
