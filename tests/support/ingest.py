@@ -1,10 +1,9 @@
 """Ingest in this process for unit tests: the real service on a real state, without broker, sockets and threads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from contracts.windows import NS, to_datetime
 from gateway.ingest.registry import RegistryReader
@@ -13,8 +12,7 @@ from gateway.ingest.steps import Received
 from gateway.ingest.verifier import Verifier
 from stores.state.database import Database, open_for_reading, open_for_writing
 from stores.state.journal import IngestState
-from tests.support.registry import write_registry
-from tests.support.speaker import START_NS, Said, Speaker
+from tests.support.speaker import START_NS, Said
 
 
 @dataclass
@@ -71,10 +69,8 @@ class Bench:
 
 
 @contextmanager
-def ingest_bench(folder: Path, speakers: Sequence[Speaker], *, spec: str = "") -> Iterator[Bench]:
-    """A registry with these speakers and an empty journal."""
-    spec = spec or f"sqlite:{folder}"
-    write_registry(spec, speakers)
+def ingest_bench(spec: str) -> Iterator[Bench]:
+    """An ingest on a state that has a registry."""
     clock = SetClock()
     registry = RegistryReader(lambda: open_for_reading(spec, "backend"), clock)
     with open_for_writing(spec, "ingest") as database:
