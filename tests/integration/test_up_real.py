@@ -15,6 +15,7 @@ import tomli_w
 
 from backend.devices.authority import issue_server
 from contracts.windows import to_ns
+from kioskwatch.plan import STARTER_DISTRICT
 from tests.support.district import real_now
 from tests.support.process import Program, free_port, wait_until
 from tests.support.up import Console, RunningUp
@@ -111,13 +112,15 @@ def test_the_administration_api_wants_its_token(up: RunningUp) -> None:
     assert answer.status_code in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
 
 
-def test_the_operators_file_and_certificate_are_used_and_a_change_is_applied_at_the_next_start(tmp_path: Path) -> None:
+def test_a_first_start_leaves_a_district_file_to_edit_that_releases_once_a_day(up: RunningUp) -> None:
+    assert tomllib.loads((up.state / "district.toml").read_text())["district"]["window_s"] == 86_400
+
+
+def test_the_operators_own_district_file_and_certificate_are_used(tmp_path: Path) -> None:
     state = tmp_path / "var"
-    assert RunningUp(state, "--no-simulators").wait_ready().stop() == 0
-    path = state / "district.toml"
-    text = path.read_text()
-    assert tomllib.loads(text)["district"]["window_s"] == 86_400
-    path.write_text(text.replace('name = "First zone"', 'name = "Harbour"'))
+    state.mkdir()
+    text = STARTER_DISTRICT.read_text()
+    (state / "district.toml").write_text(text.replace('id = "my-district"', 'id = "harbour"'))
     issue_server(tmp_path / "public", ["console.example"], real_now())
     certificate, key = tmp_path / "public" / "server.pem", tmp_path / "public" / "server.key"
     up = RunningUp(state, "--no-simulators", "--tls-cert", str(certificate), "--tls-key", str(key)).wait_ready()
@@ -126,6 +129,6 @@ def test_the_operators_file_and_certificate_are_used_and_a_change_is_applied_at_
         trust.check_hostname = False  # the certificate is for another name than this test's address
         assert httpx.get(f"{up.url}/healthz", verify=trust, trust_env=False).status_code == 200
         assert "fingerprint of the CA" in up.text
-        assert "zone-1" in (state / "logs" / "backend.log").read_text()
+        assert "district harbour: new" in (state / "logs" / "backend.log").read_text()
     finally:
         assert up.stop() == 0, up.text
