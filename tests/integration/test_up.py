@@ -72,7 +72,7 @@ def test_a_district_measures_survives_a_crash_ends_cleanly_and_goes_on_where_it_
         password = up.password
         pids = up.descendants()
         assert len(pids) >= 6
-        before = _at_the_end(state, console)
+        before = _count(state, "releases")
     finally:
         console.close()
         code = up.stop()
@@ -89,11 +89,40 @@ def test_a_district_measures_survives_a_crash_ends_cleanly_and_goes_on_where_it_
         console = Console(again, password=NEW_PASSWORD)  # on other ports: every cabinet was told the new broker
         assert console.get("/clock")["speed"] == 3600
         assert console.now_ms() > stopped_at // 1_000_000
-        wait_until(lambda: _at_the_end(state, console) > before, timeout_s=60, what="new releases after the restart")
+        wait_until(lambda: _count(state, "releases") > before, timeout_s=60, what="new releases after the restart")
         assert _rows(state, "ingest", _DOUBLED) == []
         console.close()
     finally:
         assert again.stop(signal.SIGTERM) == 0, again.text
+    _goes_on_after_a_restore(state, state.parent / "copy")
+
+
+def _goes_on_after_a_restore(state: Path, copy: Path) -> None:
+    """The stores are older than the cabinets now: these enrol again, and what they still hold is taken."""
+    newest = _last_instant(state)
+    command = [sys.executable, "-m", "kioskwatch", "restore", str(copy), "--state", str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    restored = _count(state, "releases")
+    up = RunningUp(state).wait_ready()
+    try:
+        assert _last_instant(state) > newest
+        wait_until(lambda: _count(state, "releases") > restored, timeout_s=60, what="new releases after the restore")
+        console = Console(up, password=NEW_PASSWORD)
+        seen = len(console.values("environment", "air", "co2_ppm"))
+        wait_until(
+            lambda: len(console.values("environment", "air", "co2_ppm")) > seen, timeout_s=60, what="CO2 after it"
+        )
+        console.close()
+        assert _rows(state, "ingest", _DOUBLED) == []
+    finally:
+        assert up.stop() == 0, up.text
+
+
+def _count(state: Path, table: str) -> int:
+    (count,) = _rows(state, "ingest", f"SELECT count(*) FROM {table}")[0]
+    assert isinstance(count, int)
+    return count
 
 
 _DOUBLED = "SELECT device, window_start_ns, count(*) FROM releases GROUP BY 1, 2 HAVING count(*) > 1"
@@ -143,13 +172,6 @@ def _is_backed_up_while_it_runs(state: Path, copy: Path) -> None:
     names = {path.name for path in copy.rglob("*") if path.is_file()}
     assert {"ingest.db", "backend.db", "released.db", "ca.key", "time.json"} <= names
     assert not {"visits.db", "outbox.db", "cohorts.db", "device.key", "admin.token"} & names
-
-
-def _at_the_end(state: Path, console: Console) -> int:
-    (count,) = _rows(state, "ingest", "SELECT count(*) FROM releases")[0]
-    assert isinstance(count, int)
-    assert console.now_ms() > 0
-    return count
 
 
 def _password_is_nowhere(state: Path, password: str) -> None:
