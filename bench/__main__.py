@@ -4,21 +4,23 @@ Prints each figure as soon as it is known and writes docs/BENCHMARKS.md when all
 missed, 2 when something that is needed cannot be had.
 """
 
+import contextlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from _pytest.outcomes import OutcomeException
 
-from bench import ingest
+from bench import agent, api, ingest, latency, start
 from bench.machine import this_machine
 from bench.report import PAGE, Figure, note, page, show
 from bench.rig import Rig
 from bench.site import commit, make_site
 
-PARTS = ("ingest",)
+PARTS = ("ingest", "latency", "agent", "api", "start")
 
 
 def main(wanted: list[str]) -> int:
@@ -41,20 +43,32 @@ def _run(wanted: list[str], folder: Path) -> list[Figure]:
     machine = this_machine()
     note(f"on {machine.name}: {machine.verifies_per_s:,.0f} verifications/s, fsync {machine.fsync_ms:.2f} ms")
     figures: list[Figure] = []
-    site = make_site(folder / "site")
-    rig = Rig(folder / "rig")
-    rig.start()
-    try:
-        if "ingest" in wanted:
-            for figure in ingest.measure(folder / "ingest", rig, site):
-                show(figure)
-                figures.append(figure)
-    finally:
-        rig.stop()
+    for figure in _measure(wanted, folder):
+        show(figure)
+        figures.append(figure)
     if set(wanted) == set(PARTS):
         day = f"{datetime.now(UTC):%Y-%m-%d}"  # noqa: TID251 - the day of the run
         PAGE.write_text(page(machine, figures, command="make bench", commit=commit(), day=day))
     return figures
+
+
+def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
+    with contextlib.ExitStack() as stack:
+        if {"ingest", "latency", "agent"} & set(wanted):
+            site = make_site(folder / "site")
+            rig = Rig(folder / "rig")
+            rig.start()
+            stack.callback(rig.stop)
+            if "ingest" in wanted:
+                yield from ingest.measure(folder / "ingest", rig, site)
+            if "latency" in wanted:
+                yield from latency.measure(folder / "latency", rig, site)
+            if "agent" in wanted:
+                yield from agent.measure(folder / "agent", rig, site)
+    if "api" in wanted:
+        yield from api.measure(folder / "api")
+    if "start" in wanted:
+        yield from start.measure(folder / "start")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Everything is made by the program's own commands and API, so what is measured is
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.support.process import Program, free_port
 
 GATEWAY_ID = "main"
 GATEWAY_CLIENT = "_gw-main"
-ROOM = "air-bench"  # one air monitor, for what an agent of its own is measured with
+ROOMS = tuple(f"air-{number}" for number in range(6))  # the first runs an agent of its own, the others raise alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Site:
             "admin_token_file": str(self.folder / "admin.token"),
             "broker_public": {"host": "127.0.0.1", "port": mqtt_port, "tls": False},
         }
-        path = _write(self.folder / "backend.toml", settings)
-        return own_program(["backend", "serve", "--settings", str(path)], log=path.with_suffix(".log")), address
+        path = write(self.folder / "backend.toml", settings)
+        return OwnProgram(["backend", "serve", "--settings", str(path)], log=path.with_suffix(".log")), address
 
     def device_token(self, client: httpx.Client, device: str) -> str:
         """An enrolment token, as `kioskwatch device token` gets it from the running backend."""
@@ -58,11 +59,15 @@ class Site:
         return token
 
     def gateway(self, folder: Path, *, mqtt_port: int, org: InfluxOrg | None) -> Program:
-        """An ingest with an empty journal in `folder`, on this registry; `org` None stores the series in SQLite."""
+        """An ingest with an empty journal in `folder` on a copy of this registry, or in the site's own folder.
+
+        `org` None stores the series in SQLite.
+        """
         state = folder / "state"
-        state.mkdir(parents=True)
-        for file in (self.folder / "state").glob("backend.db*"):
-            shutil.copy(file, state)
+        if folder != self.folder:
+            state.mkdir(parents=True)
+            for file in (self.folder / "state").glob("backend.db*"):
+                shutil.copy(file, state)
         settings: dict[str, object] = {
             "state": f"sqlite:{state}",
             "series": f"sqlite:{folder / 'series'}",
@@ -76,17 +81,32 @@ class Site:
             for bucket, token in org.tokens.items():
                 (tokens / bucket).write_text(token)
             settings |= {"series": f"influx:{org.url}", "series_org": org.name, "series_token_dir": str(tokens)}
-        path = _write(folder / "gateway.toml", settings)
-        return own_program(["gateway", "ingest", "--settings", str(path)], log=folder / "ingest.log")
+        path = write(folder / "gateway.toml", settings)
+        return OwnProgram(["gateway", "ingest", "--settings", str(path)], log=folder / "ingest.log")
 
 
-def own_program(words: list[str], *, log: Path) -> Program:
-    """One of our processes; it is ready when it says so."""
+class OwnProgram(Program):
+    """One of our processes; it is ready when it says so, at each start anew."""
 
-    def ready() -> bool:
-        return log.exists() and "ready" in log.read_text(errors="replace").splitlines()
+    def __init__(self, words: list[str], *, log: Path) -> None:
+        self._words_file = log
+        self._said_before = 0
+        super().__init__(
+            [sys.executable, "-m", "kioskwatch", *words], log=log, ready=self._says_ready, ready_timeout_s=60
+        )
 
-    return Program([sys.executable, "-m", "kioskwatch", *words], log=log, ready=ready, ready_timeout_s=60)
+    def start(self) -> None:
+        """Start and return when it serves."""
+        self._said_before = self._times_said()
+        super().start()
+
+    def _says_ready(self) -> bool:
+        return self._times_said() > self._said_before
+
+    def _times_said(self) -> int:
+        if not self._words_file.exists():
+            return 0
+        return self._words_file.read_text(errors="replace").splitlines().count("ready")
 
 
 def make_site(folder: Path) -> Site:
@@ -97,14 +117,15 @@ def make_site(folder: Path) -> Site:
     (folder / "series").mkdir()
     ensure_authority(folder / "ca", now)
     ensure_deployment_key(folder / "ca")
-    _write(folder / "district.toml", _district())
-    site = Site(folder, {device.id: Ed25519PrivateKey.generate() for device in devices()})
+    write(folder / "district.toml", _district())
+    senders = [*(device.id for device in devices()), *ROOMS[1:]]
+    site = Site(folder, {sender: Ed25519PrivateKey.generate() for sender in senders})
     backend, address = site.backend()
     backend.start()
     try:
         with httpx.Client(base_url=f"http://{address}", timeout=30, trust_env=False) as client:
-            for device in devices():
-                _enrol(client, device.id, site.device_token(client, device.id), site.keys[device.id])
+            for sender, key in site.keys.items():
+                _enrol(client, sender, site.device_token(client, sender), key)
     finally:
         backend.stop()
     return site
@@ -134,7 +155,7 @@ def _district() -> dict[str, object]:
         ],
         "device": [
             *({"id": device.id, "site": device.site, "kind": KIND} for device in devices()),
-            {"id": ROOM, "site": "hall", "kind": "air_monitor"},
+            *({"id": room, "site": "hall", "kind": "air_monitor"} for room in ROOMS),
         ],
         "limit": [
             {"rule": "co2", "metric": "co2_ppm", "above": 1500, "clear": 1200, "hold_s": 60, "site_kinds": ["venue"]}
@@ -142,6 +163,7 @@ def _district() -> dict[str, object]:
     }
 
 
-def _write(path: Path, settings: dict[str, object]) -> Path:
+def write(path: Path, settings: Mapping[str, object]) -> Path:
+    """Write settings as TOML."""
     path.write_bytes(tomli_w.dumps(settings).encode())
     return path
