@@ -108,7 +108,7 @@ class Inbox:
         """Queue one message."""
         with self._filled:
             self._waiting.append(message)
-            self._waiting_bytes += len(message.payload)
+            self._waiting_bytes += _size_bytes(message)
             if self._full():
                 self._session().pause_reading()
             self._filled.notify()
@@ -128,7 +128,7 @@ class Inbox:
             if not self._waiting:
                 self._filled.wait(wait_s)
             taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-            self._waiting_bytes -= sum(len(message.payload) for message in taken)
+            self._waiting_bytes -= sum(_size_bytes(message) for message in taken)
             self._let_read()
         return taken
 
@@ -207,3 +207,9 @@ class Inbox:
         if self._link is None:
             raise RuntimeError("attach a session first")
         return self._link
+
+
+def _size_bytes(message: Message) -> int:
+    """What a message takes; its properties are as long as a stranger likes, up to the packet's limit."""
+    words = (message.topic, message.content_type or "", message.sig or "")
+    return len(message.payload) + sum(map(len, words))

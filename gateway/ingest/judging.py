@@ -6,7 +6,7 @@ Everything learned stays in this object until the commit; a batch that cannot be
 import zlib
 from collections import ChainMap, Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from contracts.codec import CONTENT_BINARY, CONTENT_JSON, CONTENT_JSON_GZIP
@@ -124,8 +124,12 @@ class Judging:
             self.counts["foreign_outbox"] += 1
             self._letter(admitted.received, "foreign_outbox", admitted)
             return False
-        if seen is None or seen.ob != ob or self.now_ns - seen.received_ns >= SEEN_EVERY_NS:
+        if seen is None or seen.ob != ob:
             self._save(admitted, "seen", ob, 0, 0, b"")
+        elif self.now_ns - seen.received_ns >= SEEN_EVERY_NS:
+            # It stays with the enrolment under which it was first heard: what the broker still holds of an old outbox
+            # comes after the newer enrolment, and must not shut the new outbox out.
+            self.reports[device.id, "seen"] = replace(seen, received_ns=self.now_ns)
         return True
 
     def _take(self, admitted: Admitted, identity: Identity) -> list[Range]:

@@ -68,6 +68,9 @@ Reason = Literal[
 # in a year nobody looks at. A registry older than the system is not a clock either.
 MAX_AHEAD_S: Final = 24 * 3600
 MIN_TIME_NS: Final = 946_684_800 * NS  # 1 January 2000
+# A kiosk may be cut off for long and keeps every release. But a window older than a season changes no decision, while
+# one of years ago would move the weeks from which detectors learn, and shut a zone's public history out.
+MAX_LATE_S: Final = 92 * 24 * 3600
 WINDOW_SLACK_S: Final = 600  # a release may come a tick before the gateway's clock says that its window is over
 
 
@@ -251,9 +254,8 @@ def judge_release(frame: Frame, world: World, now_ns: int) -> Release | Refusal:
         return Refusal("layout")
     start_ns = frame.start * NS
     over_ns = start_ns + world.calendar.window_ns
-    if start_ns < MIN_TIME_NS or not world.calendar.is_window_start(start_ns):
-        return Refusal("range")
-    if over_ns > now_ns + WINDOW_SLACK_S * NS:
+    timely = now_ns - MAX_LATE_S * NS <= over_ns <= now_ns + WINDOW_SLACK_S * NS
+    if not timely or not world.calendar.is_window_start(start_ns):
         return Refusal("range")
     counters: dict[str, AssayCounts] = {}
     numbers = iter(body.counters)
