@@ -48,33 +48,39 @@ class MosquittoPlan:
     user: str | None
 
 
+# What holds for every district; where it listens and keeps its files is added by `configuration`.
+_ALWAYS: Final[tuple[tuple[str, object], ...]] = (
+    ("per_listener_settings", "false"),
+    ("allow_anonymous", "false"),
+    ("allow_zero_length_clientid", "false"),
+    ("max_packet_size", MAX_PACKET_BYTES),
+    ("max_queued_messages", MAX_QUEUED_MESSAGES),
+    ("max_queued_bytes", MAX_QUEUED_BYTES),
+    ("memory_limit", MEMORY_LIMIT_BYTES),
+    ("max_inflight_messages", MAX_INFLIGHT),
+    ("max_keepalive", MAX_KEEPALIVE_S),
+    ("persistent_client_expiration", "2d"),
+    ("queue_qos0_messages", "false"),
+    ("set_tcp_nodelay", "true"),  # 46 ms to 3 ms for a TLS connect
+    ("sys_interval", 10),
+    ("persistence", "true"),
+    ("autosave_interval", AUTOSAVE_S),
+    ("log_dest", "stderr"),
+    ("log_type", "error"),
+    ("log_type", "warning"),
+    ("log_type", "notice"),
+)
+
+
 def configuration(plan: MosquittoPlan) -> str:
     """Return mosquitto.conf: one listener, TLS 1.2 or newer, no client without a certificate of our CA."""
     paths = (plan.folder, plan.tls.ca, plan.tls.crl, plan.tls.certificate, plan.tls.key)
     if any("\n" in str(path) for path in paths):
         raise OptionError("a path with a line break cannot stand in Mosquitto's configuration: choose another folder")
     options: list[tuple[str, object]] = [
-        ("per_listener_settings", "false"),
-        ("allow_anonymous", "false"),
-        ("allow_zero_length_clientid", "false"),
+        *_ALWAYS,
         ("acl_file", plan.folder / "acl"),
-        ("max_packet_size", MAX_PACKET_BYTES),
-        ("max_queued_messages", MAX_QUEUED_MESSAGES),
-        ("max_queued_bytes", MAX_QUEUED_BYTES),
-        ("memory_limit", MEMORY_LIMIT_BYTES),
-        ("max_inflight_messages", MAX_INFLIGHT),
-        ("max_keepalive", MAX_KEEPALIVE_S),
-        ("persistent_client_expiration", "2d"),
-        ("queue_qos0_messages", "false"),
-        ("set_tcp_nodelay", "true"),  # 46 ms to 3 ms for a TLS connect
-        ("sys_interval", 10),
-        ("persistence", "true"),
         ("persistence_location", f"{plan.folder}/"),
-        ("autosave_interval", AUTOSAVE_S),
-        ("log_dest", "stderr"),
-        ("log_type", "error"),
-        ("log_type", "warning"),
-        ("log_type", "notice"),
         ("listener", f"{plan.port} {plan.host}"),
         ("max_connections", MAX_CONNECTIONS),
         ("cafile", plan.tls.ca),
