@@ -9,8 +9,8 @@ audit() {
   "$@" || status=1
 }
 packages=(backend contracts dashboards edge firmware_sim gateway kioskwatch mqttlink stores)
-audit "dead code (vulture)" .venv/bin/vulture "${packages[@]}" tests --min-confidence 80
+audit "dead code (vulture)" .venv/bin/vulture "${packages[@]}" tests bench --min-confidence 80
 audit "dependencies that are unused, missing or only transitive (deptry)" .venv/bin/deptry .
-audit "spelling (codespell)" .venv/bin/codespell "${packages[@]}" tests scripts docs README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md SECURITY.md
+audit "spelling (codespell)" .venv/bin/codespell "${packages[@]}" tests bench scripts docs README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md SECURITY.md
 audit "known vulnerabilities (pip-audit)" .venv/bin/pip-audit --require-hashes -r requirements.lock --disable-pip
 exit "$status"
