@@ -13,6 +13,9 @@ from mqttlink.errors import PacketError
 CONTENT_TYPE: Final = 3
 USER_PROPERTY: Final = 38
 SIGNATURE: Final = "sig"
+MAX_TEXT_BYTES: Final = (
+    256  # of a content type or a signature; ours are shorter, and they wait in memory with the payload
+)
 MAX_PROPERTIES: Final = 32  # the contract needs two; a sender may add thousands to one packet
 
 # How many bytes a property of PUBLISH takes behind its identifier (2.2.2.2); those with a length of their own below.
@@ -114,6 +117,8 @@ def _variable(data: bytes | bytearray, at: int) -> tuple[int, int]:
 
 
 def _text(raw: bytes | bytearray) -> str | None:
+    if len(raw) > MAX_TEXT_BYTES:
+        return None
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -42,7 +42,7 @@ RESUME_S: Final = 24 * 3600  # of district time: how far back a restart looks fo
 RESUME_ENTRIES: Final = 5_000  # and no further than this, so that it stays a matter of a second
 
 # The store's trouble, not a message's: the same batch is tried again.
-_PASSING: Final = (StoreUnavailableError, StoreAuthError, ConflictError, WriterLockedError)
+_PASSING: Final = (StoreUnavailableError, StoreAuthError, WriterLockedError)
 
 Checked = tuple[Received, Admitted | Refusal]
 

@@ -46,6 +46,8 @@ _FULL: Final = frozenset({sqlite3.SQLITE_FULL})
 _UNAVAILABLE: Final = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
+# Any other constraint is a defect, and no retry mends it.
+_CONFLICT: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 _PG_FULL: Final = ("53100",)
 _PG_CONFLICT: Final = ("23505", "40001", "40P01")
 
@@ -314,7 +316,7 @@ def _error_of(exc: DBAPIError, owner: str) -> StoreError:
     sqlstate = getattr(exc.orig, "sqlstate", None)
     if code in _FULL or sqlstate in _PG_FULL:
         return StoreFullError(f"state of {owner}: no room left ({name})")
-    if code == sqlite3.SQLITE_CONSTRAINT or sqlstate in _PG_CONFLICT:
+    if name in _CONFLICT or sqlstate in _PG_CONFLICT:
         return ConflictError(f"state of {owner}: {name}")
     if code in _UNAVAILABLE or exc.connection_invalidated or sqlstate is None or sqlstate[:2] in {"08", "53", "57"}:
         return StoreUnavailableError(f"state of {owner}: cannot be used now ({name})")

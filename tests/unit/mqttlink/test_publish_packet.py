@@ -74,8 +74,15 @@ def test_the_first_signature_counts_and_thousands_of_properties_are_not_looked_a
     assert decode_publish(QOS1, body(few, length=vbi(len(few)))).sig == "s1"
 
 
+def test_a_signature_or_content_type_of_any_length_is_not_kept() -> None:
+    long = b"\x03" + (60_000).to_bytes(2) + b"t" * 60_000 + b"\x26\x00\x03sig" + (60_000).to_bytes(2) + b"s" * 60_000
+    packet = decode_publish(QOS1, body(long, length=vbi(len(long))))
+    assert (packet.content_type, packet.sig, packet.payload) == (None, None, b"{}")
+
+
 def test_a_topic_that_is_no_text_is_empty() -> None:
     assert decode_publish(QOS1, body(SIG, topic=b"kw/\xff")).topic == ""
+    assert decode_publish(QOS1, body(SIG, topic=b"k" * 60_000)).topic == ""
 
 
 @pytest.mark.parametrize("cut", range(len(body(b""))))
