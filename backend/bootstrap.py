@@ -234,10 +234,17 @@ class Backend:
         devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure)
         live = LiveRoutes(self.hub, core.accounts.signed_in)
         series = SeriesRoutes(ports, pages=pages, cache=cache)
+        for programs in (
+            series,
+            boards,
+            panels,
+            alerts,
+            devices,
+            accounts,
+        ):  # the busiest first: routes are tried in order
+            app.include_router(programs.api(), prefix="/api/v1")
         for feature in (accounts, boards, panels, alerts, devices, live):
             app.include_router(feature.pages())
-        for programs in (accounts, series, boards, panels, alerts, devices):
-            app.include_router(programs.api(), prefix="/api/v1")
         for machines in (
             self._operations(admin),
             AccountAdmin(core.accounts, admin),

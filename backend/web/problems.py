@@ -39,6 +39,7 @@ PROGRAM_PATHS: Final = ("/api/", "/admin/", "/healthz", "/readyz", "/metrics", "
 _UNKNOWN: Final = N_("There is no such page.")
 _UNFORESEEN: Final = N_("Something went wrong here. It was counted and logged. Go back and try once more.")
 _UNREADABLE: Final = N_("The request cannot be read.")
+MALFORMED: Final = N_("These parts of the request are missing or malformed: %(places)s.")
 _STORE: Final = N_("A store does not answer just now. Nothing is lost; load the page again in a moment.")
 
 
@@ -122,7 +123,7 @@ def _of_http(error: Exception) -> BackendError:
 def _of_validation(error: Exception) -> BackendError:
     wrong = error.errors()[:3] if isinstance(error, RequestValidationError) else []
     places = ", ".join(".".join(str(part) for part in item["loc"][1:]) for item in wrong)
-    return InputError(N_("These parts of the request are missing or malformed: %(places)s."), places=places)
+    return InputError(MALFORMED, places=places)
 
 
 # The first family that fits decides.

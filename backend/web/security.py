@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import TooManyError
@@ -52,6 +52,11 @@ HEADERS: Final = (
     ("permissions-policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
 )
 TRANSPORT_HEADER: Final = ("strict-transport-security", "max-age=31536000")
+# Encoded once: every answer gets them.
+_RAW_HEADERS: Final = tuple(
+    (name.encode(), value.encode()) for name, value in (*HEADERS, ("cache-control", "no-store"))
+)
+_RAW_TRANSPORT: Final = (TRANSPORT_HEADER[0].encode(), TRANSPORT_HEADER[1].encode())
 
 
 class SecurityHeaders:
@@ -70,12 +75,10 @@ class SecurityHeaders:
         async def decorated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._answered(message["status"])
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS:
-                    headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
-                if scope["scheme"] == "https":
-                    headers.setdefault(*TRANSPORT_HEADER)
+                given = list(message.get("headers", ()))
+                chosen = {name for name, _ in given}
+                wanted = _RAW_HEADERS if scope["scheme"] != "https" else (*_RAW_HEADERS, _RAW_TRANSPORT)
+                message["headers"] = given + [pair for pair in wanted if pair[0] not in chosen]
             await send(message)
 
         await self._app(scope, receive, decorated)
