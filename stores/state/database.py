@@ -185,6 +185,7 @@ def _open_file(folder: Path, owner: Owner) -> Database:
 def _file_writer(file: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{file}",
+        hide_parameters=True,
         poolclass=QueuePool,
         pool_size=1,  # one connection: transactions of several threads take turns at the pool
         max_overflow=0,
@@ -208,6 +209,7 @@ def _file_writer(file: Path) -> Engine:
 def _file_readers(file: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///file:{quote(str(file.absolute()))}?mode=ro&uri=true",
+        hide_parameters=True,
         poolclass=QueuePool,
         pool_size=_READERS,
         max_overflow=_READERS,
@@ -250,6 +252,7 @@ def _open_server(spec: str, owner: Owner, *, shared: bool) -> Database:
 def _server_writer(spec: str, owner: Owner, *, shared: bool) -> Engine:
     engine = create_engine(
         spec,
+        hide_parameters=True,
         pool_size=1,  # one connection, as with a file: it is the lease too
         max_overflow=0,
         pool_timeout=60,
@@ -285,6 +288,7 @@ def _hold(connection: Any, take: str, owner: Owner) -> None:  # noqa: ANN401 -- 
 def _server_readers(spec: str, owner: Owner) -> Engine:
     return create_engine(
         spec,
+        hide_parameters=True,
         pool_size=_READERS,
         max_overflow=_READERS,
         pool_pre_ping=True,
@@ -305,7 +309,7 @@ def translated(owner: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as exc:
-        raise _error_of(exc, owner) from exc
+        raise _error_of(exc, owner) from None  # a server's own text quotes the row: no traceback may show it
     except (SQLAlchemyError, sqlite3.Error) as exc:
         raise StoreUnavailableError(f"state of {owner}: {type(exc).__name__}") from exc
 
