@@ -13,7 +13,7 @@ each PUBLISH by `publish_packet`).
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import paho.mqtt.client as mqtt
@@ -28,6 +28,7 @@ from mqttlink.publish_packet import PublishPacket, decode_publish
 from mqttlink.types import AckToken, LinkSettings, Message, Outcome, Outgoing, Will
 
 _PINGREQ = b"\xc0\x00"  # MQTT 5, 3.12
+_PUBACK = b"\x40\x02"  # 3.4: two bytes of packet number follow, and no reason means success
 _NO_MATCHING_SUBSCRIBERS = 0x10
 _QUOTA_EXCEEDED = 0x97
 _GRANTED_QOS_1 = 0x01  # QoS 0 would mean messages that nobody can acknowledge
@@ -72,11 +73,15 @@ def outcome_of(reason: int) -> Outcome:
 
 
 class _Client(mqtt.Client):
-    """paho, but for the reading of a PUBLISH."""
+    """paho, but for the reading of a PUBLISH and the writing of PUBACKs: a system call for each costs as much again."""
 
     def __init__(self, client_id: str, received: Callable[[PublishPacket], None]) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5, manual_ack=True)
         self._received = received
+
+    def acknowledge(self, mids: Sequence[int]) -> None:
+        """Queue PUBACKs as one run of bytes."""
+        self._packet_queue(_PUBACK[0], b"".join([_PUBACK + mid.to_bytes(2) for mid in mids]), mids[0], 0)
 
     def _handle_publish(self) -> MQTTErrorCode:
         try:
@@ -176,9 +181,10 @@ class Connection:
         except OSError as exc:
             self.close(f"{type(exc).__name__}: {exc}")
 
-    def acknowledge(self, mid: int) -> None:
-        """Send PUBACK for a message of this connection."""
-        self._client.ack(mid, 1)
+    def acknowledge(self, mids: Sequence[int]) -> None:
+        """Send PUBACK for messages of this connection, in this order, in one write."""
+        if mids:
+            self._client.acknowledge(mids)
 
     def publish(self, item: Outgoing) -> None:
         """Send at QoS 1; the end of it is `settled` or, with the connection, an entry of `unsettled`."""
@@ -212,7 +218,7 @@ class Connection:
                 sock.close()
         self._end(reason)
 
-    def _make_client(self, will: Will | None) -> mqtt.Client:
+    def _make_client(self, will: Will | None) -> _Client:
         client = _Client(self._settings.client_id, self._on_message)
         client.max_inflight_messages = self._settings.max_inflight
         client.connect_timeout = self._settings.connect_timeout_s

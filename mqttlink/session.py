@@ -259,11 +259,9 @@ class Session:
             return
         with self._lock:
             work, self._queues = self._queues, _Queues()
-        for token in work.acks:
-            if token.generation != connection.generation:
-                self._counters.stale_acks += 1
-            elif token.mid:
-                connection.acknowledge(token.mid)
+        fresh = [token.mid for token in work.acks if token.generation == connection.generation]
+        self._counters.stale_acks += len(work.acks) - len(fresh)
+        connection.acknowledge([mid for mid in fresh if mid])
         for item in work.publishes:
             connection.publish(item)
 

@@ -228,10 +228,11 @@ def judge_record(record: Reading | Event | None, stream: str, device: Device, no
 def _judge_values(values: dict[str, float], stream: str, kind: str) -> Reason | None:
     if not 0 < len(values) <= MAX_VALUES:
         return "range"
-    if not values.keys() <= METRICS.keys():
+    try:
+        ranges, allowed = _ranges(tuple(values), stream, kind)
+    except KeyError:  # a metric that nobody knows; the others' ranges come first all the same
         known = {name: value for name, value in values.items() if name in METRICS}
         return "range" if known and _judge_values(known, stream, kind) == "range" else "allow_list"
-    ranges, allowed = _ranges(tuple(values), stream, kind)
     for (low, high), value in zip(ranges, values.values(), strict=True):
         if not low <= value <= high:
             return "range"
@@ -240,7 +241,10 @@ def _judge_values(values: dict[str, float], stream: str, kind: str) -> Reason | 
 
 @lru_cache(maxsize=4096)
 def _ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[tuple[float, float], ...], bool]:
-    """Return the ranges of known metrics, and whether they may stand together in a record of this stream and kind."""
+    """Return the ranges of metrics, and whether they may stand together in a record of this stream and kind.
+
+    KeyError for a name that is none, which is not cached: a sender may make up as many as it likes.
+    """
     rows = [METRICS[name] for name in names]
     allowed = all(row.stream == stream and kind in row.kinds for row in rows)
     return tuple((row.low, row.high) for row in rows), allowed and len({row.measurement for row in rows}) == 1
