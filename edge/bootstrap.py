@@ -153,7 +153,7 @@ def build(loaded: LoadedCabinet, sleep: Callable[[float], bool], closing: ExitSt
     enrolment = obtain(enroller, loaded, fresh=outbox.boot == 1, sleep=sleep, backoff=backoff)
     if enrolment is None:
         return None
-    if loaded.cabinet.simulated is not None and enrolment.simulated is False:
+    if loaded.cabinet.simulated is not None and enrolment.simulated is not True:  # silence is no leave
         raise SettingsError("[simulated] in cabinet.toml, but the deployment is a real one")
     builder = _Builder(loaded, enrolment, enroller, clock, quality, outbox, closing)
     if quarantined:

@@ -147,7 +147,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ApiException as exc:
-        raise _error_of(exc) from exc
+        raise _error_of(exc) from None  # its text would stand in every traceback
     except HTTPError as exc:
         raise StoreUnavailableError(f"InfluxDB does not answer: {type(exc).__name__}") from exc
 
