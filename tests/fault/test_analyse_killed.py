@@ -10,7 +10,7 @@ from stores.series.sqlite import SqliteSeries
 from tests.integration.analyse_district import Place, released_numbers
 from tests.support.pipeline import PATIENCE_S, GatewayProgram, running_pipeline
 from tests.support.process import wait_until
-from tests.support.seeds import kill_count, seeded
+from tests.support.seeds import fault_timeout_s, kill_count, seeded
 from tests.support.senders import Release
 
 
@@ -22,7 +22,7 @@ def _released(folder: Path) -> Mapping[Place, object]:
         series.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C19")
 def test_analyse_killed_beside_a_working_ingest_computes_what_an_undisturbed_one_computes(tmp_path: Path) -> None:
     with running_pipeline(tmp_path, seeded("analyse killed beside ingest")) as pipeline:

@@ -21,10 +21,10 @@ from tests.support.pipeline import (
 )
 from tests.support.postgres import PostgresServer
 from tests.support.process import STOP_TIMEOUT_S, wait_until
-from tests.support.seeds import kill_count, seeded
+from tests.support.seeds import fault_timeout_s, kill_count, seeded
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C16")
 @pytest.mark.rule("C17")
 @pytest.mark.rule("C19")
@@ -35,6 +35,9 @@ def test_ingest_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Pat
         pipeline.balance()
 
 
+HELD_BACK = 500  # records: many times what is under way while ingest reads
+
+
 def stop_in_time(pipeline: Pipeline) -> None:
     """SIGTERM; whoever does not end by itself is killed later than this."""
     begun_s = time.monotonic()
@@ -42,7 +45,7 @@ def stop_in_time(pipeline: Pipeline) -> None:
     assert time.monotonic() - begun_s < STOP_TIMEOUT_S
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 def test_ingest_asked_to_stop_in_the_middle_of_the_traffic_loses_and_doubles_nothing(tmp_path: Path) -> None:
     with running_pipeline(tmp_path, seeded("ingest stopped")) as pipeline:
         pipeline.disturb(3, lambda: stop_in_time(pipeline), pipeline.ingest.start)
@@ -50,7 +53,7 @@ def test_ingest_asked_to_stop_in_the_middle_of_the_traffic_loses_and_doubles_not
         pipeline.balance()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 def test_what_a_killed_ingest_had_started_ends_with_it(tmp_path: Path) -> None:
     with running_pipeline(tmp_path, seeded("ingest's children")) as pipeline:
         pipeline.flow()
@@ -62,7 +65,7 @@ def test_what_a_killed_ingest_had_started_ends_with_it(tmp_path: Path) -> None:
         pipeline.balance()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C16")
 @pytest.mark.parametrize("persistence", [False, True])
 def test_a_broker_killed_at_random_moments_costs_no_record_even_when_it_remembers_nothing(
@@ -84,7 +87,7 @@ def own_influxd(tmp_path: Path) -> Iterator[InfluxServer]:
     server.program.stop()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C19")
 def test_a_series_store_killed_at_random_moments_delays_charts_and_costs_no_point(
     tmp_path: Path, own_influxd: InfluxServer
@@ -99,6 +102,28 @@ def test_a_series_store_killed_at_random_moments_delays_charts_and_costs_no_poin
         pipeline.balance()
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.rule("C20")
+def test_a_journal_full_of_unprojected_records_gives_up_none_of_them_and_holds_the_devices_back(
+    tmp_path: Path, own_influxd: InfluxServer
+) -> None:
+    series = Series.of_influx(own_influxd.organisation(), tmp_path / "tokens")
+    chance = seeded("full journal")
+    with running_pipeline(tmp_path, chance, series=series, more_settings="journal_max_bytes = 30000\n") as pipeline:
+        pipeline.flow()
+        own_influxd.program.kill()
+        pipeline.until_said("stops reading")
+        entries = pipeline.waiting()
+        assert entries
+        wait_until(lambda: len(pipeline.traffic.held) > HELD_BACK, timeout_s=PATIENCE_S, what="records held back")
+        assert pipeline.waiting() >= entries
+        own_influxd.start()
+        pipeline.until_said("reads again")
+        pipeline.settle()
+        pipeline.balance_series()
+        pipeline.balance_words()
+
+
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL that this test may kill."""
@@ -108,7 +133,7 @@ def own_postgres() -> Iterator[PostgresServer]:
     server.remove()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C16")
 def test_a_state_store_killed_at_random_moments_costs_a_pause_and_no_record(
     tmp_path: Path, own_postgres: PostgresServer

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,28 +127,30 @@ class Series:
         more = "" if self.org is None else f'series_org = "{self.org}"\nseries_token_dir = "{self.token_dir}"\n'
         return f'series = "{self.spec}"\n{more}'
 
-    def points(self) -> list[Point]:
-        """Every point of a sender that is stored, whichever bucket it lies in."""
+    def points(self, devices: Iterable[str]) -> list[Point]:
+        """Every stored point of these devices, whichever bucket it lies in."""
         store = open_series(self.spec, org=self.org, token_dir=self.token_dir)
         try:
             return [
-                (one.tags["device"], at_ns, value)
+                (device, at_ns, value)
+                for device in devices
                 for bucket, measurement, field in PLACES
-                for one in store.query(_everything(bucket, measurement, field))
+                for one in store.query(_everything(device, bucket, measurement, field))
                 for at_ns, value in zip(one.times_ns, one.values, strict=True)
             ]
         finally:
             store.close()
 
 
-def _everything(bucket: str, measurement: str, field: str) -> SeriesQuery:
+def _everything(device: str, bucket: str, measurement: str, field: str) -> SeriesQuery:
     return SeriesQuery(
         bucket=bucket,
         measurement=measurement,
         field=field,
         function=None,
         every_s=None,
-        group_by=("device", "zone", "site", "kind"),  # a point under another place would be one more
+        group_by=("zone", "site", "kind"),  # a point under another place would be one more
+        tags={"device": device},
         start=datetime(2021, 1, 1, tzinfo=UTC),
         stop=datetime(2023, 1, 1, tzinfo=UTC),
         limit=MAX_ROWS,
@@ -207,6 +209,10 @@ class Pipeline:
 
     # --- what the gateway holds ---------------------------------------------------------------------------
 
+    def until_said(self, words: str) -> None:
+        """Return when ingest's log has these words."""
+        self._until(lambda: words in self.ingest.log.read_text(errors="replace"), f"ingest's words {words!r}")
+
     def _rows(self, question: str) -> list[tuple[object, ...]]:
         with open_for_reading(self.state, "ingest") as database, database.read() as connection:
             return [tuple(row) for row in connection.execute(text(question))]
@@ -263,7 +269,8 @@ class Pipeline:
             for identity, meaning in self.traffic.committed.items()
             if not isinstance(meaning, Release) and identity not in missing
         ]
-        assert Counter(self.series.points()) == Counter(points)
+        devices = [sender.speaker.device for sender in self.traffic.senders]
+        assert Counter(self.series.points(devices)) == Counter(points)
 
     def balance_words(self) -> None:
         """Nothing was refused on the way, nothing thinned, and nobody was told to delete what was never sent."""
@@ -280,8 +287,12 @@ def running_pipeline(
     series: Series | None = None,
     state: str = "",
     persistence: bool = True,
+    more_settings: str = "",
 ) -> Iterator[Pipeline]:
-    """A district of three monitors and two kiosks whose records flow; SQLite where a test brings no store."""
+    """A district of three monitors and two kiosks whose records flow; SQLite where a test brings no store.
+
+    `more_settings` are lines of gateway.toml.
+    """
     series = series or Series(f"sqlite:{folder / 'series'}")
     state = state or f"sqlite:{folder / 'state'}"
     speakers = [
@@ -289,7 +300,7 @@ def running_pipeline(
     ]
     write_registry(state, speakers, rules=())
     broker = MosquittoServer(folder / "broker", persistence=persistence)
-    settings = _written(folder, state, series, broker.port)
+    settings = _written(folder, f'state = "{state}"\n{series.lines}{more_settings}', broker.port)
     ingest = GatewayProgram("ingest", settings)
     broker.start()
     try:
@@ -301,15 +312,14 @@ def running_pipeline(
         broker.program.stop()
 
 
-def _written(folder: Path, state: str, series: Series, port: int) -> Path:
+def _written(folder: Path, lines: str, port: int) -> Path:
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / "deployment.key").write_bytes(key)
     now = time.monotonic_ns()
     (folder / "time.json").write_bytes(first_anchors(now, NOW_NS, 1).written_at(now))
     settings = folder / "gateway.toml"
     settings.write_text(
-        f'state = "{state}"\n{series.lines}'
-        f'time_file = "{folder / "time.json"}"\ndeployment_key = "{folder / "deployment.key"}"\n'
+        f'{lines}time_file = "{folder / "time.json"}"\ndeployment_key = "{folder / "deployment.key"}"\n'
         f'[broker]\nhost = "127.0.0.1"\nport = {port}\n'
     )
     return settings
