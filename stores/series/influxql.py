@@ -71,6 +71,8 @@ def read_answer(query: SeriesQuery, body: bytes) -> list[Series]:
         if _WRONG_TYPE in error:
             raise QueryError(f"{query.function} cannot be asked of {query.field}: its type does not allow it")
         raise StoreError("InfluxDB refused the query")
+    if not answer.results:  # a query has a result, be it an empty one; what says nothing is not "no data"
+        raise StoreUnavailableError("InfluxDB's answer holds no result")
     return _cut(query, [_series(query, rows) for result in answer.results for rows in result.series])
 
 

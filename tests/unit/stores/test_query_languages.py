@@ -78,6 +78,8 @@ def test_an_answer_is_read_sorted_and_cut_to_the_limit() -> None:
         (b'{"results":[{"error":"partial write of something"}]}', StoreError),
         (b'{"error":"timeout"}', StoreError),
         (b"<html>bad gateway</html>", StoreUnavailableError),
+        (b"{}", StoreUnavailableError),
+        (b'{"results":[]}', StoreUnavailableError),
         (b'{"results":[{"series":[{"values":[["x",1]]}]}]}', StoreUnavailableError),
     ],
 )
