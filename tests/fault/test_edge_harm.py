@@ -17,7 +17,7 @@ from tests.support.enrolled import EnrolledCabinet, enrolled_cabinet
 from tests.support.judge import Judge
 from tests.support.mosquitto import MosquittoServer
 from tests.support.process import wait_until
-from tests.support.seeds import kill_count, seeded
+from tests.support.seeds import fault_timeout_s, kill_count, seeded
 from tests.support.simulators import running_analyser, running_sensor
 
 
@@ -38,7 +38,7 @@ def _judge(port: int, cabinet: EnrolledCabinet) -> Judge:
     return Judge(port, {cabinet.device: cabinet.public_key}, {cabinet.device: cabinet.deployment})
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C16")
 @pytest.mark.parametrize("persistence", [False, True])
 def test_a_broker_that_is_killed_costs_no_record_even_when_it_remembers_nothing(

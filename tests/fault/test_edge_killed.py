@@ -21,7 +21,7 @@ from tests.support.enrolled import START_NS, EnrolledCabinet, enrolled_cabinet
 from tests.support.judge import Judge
 from tests.support.mosquitto import MosquittoServer
 from tests.support.process import Program, wait_until
-from tests.support.seeds import kill_count, seeded
+from tests.support.seeds import fault_timeout_s, kill_count, seeded
 from tests.support.simulators import running_analyser, running_sensor
 
 SPEED = 600
@@ -77,7 +77,7 @@ def anchors_now() -> TimeAnchors:
     return first_anchors(time.monotonic_ns(), START_NS, SPEED)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 def test_readings_survive_kills_at_random_moments_and_none_is_lost_or_doubled(
     tmp_path: Path, mosquitto: MosquittoServer
 ) -> None:
@@ -138,7 +138,7 @@ def counts_of(cabinet: EnrolledCabinet) -> tuple[int, ...]:
     return tuple(sum(column) for column in zip(*bodies, strict=True))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(fault_timeout_s())
 def test_each_valid_run_is_counted_once_whenever_the_edge_is_killed(tmp_path: Path, mosquitto: MosquittoServer) -> None:
     chance = seeded("edge killed, analyser")
     with running_analyser(speed=SPEED) as analyser:
