@@ -34,6 +34,7 @@ _QUOTA_EXCEEDED = 0x97
 _GRANTED_QOS_1 = 0x01  # QoS 0 would mean messages that nobody can acknowledge
 # not authorised, topic name invalid, packet too large, payload format invalid: the same bytes will never be taken
 _REFUSED = frozenset({0x87, 0x90, 0x95, 0x99})
+_READ_AHEAD_BYTES = 32_768  # some twenty messages; what waits here while reading is paused is no more than this
 _PAYLOAD_MARGIN_BYTES = 1_024  # topic, signature and properties beside the payload
 
 
@@ -73,11 +74,24 @@ def outcome_of(reason: int) -> Outcome:
 
 
 class _Client(mqtt.Client):
-    """paho, but for the reading of a PUBLISH and the writing of PUBACKs: a system call for each costs as much again."""
+    """paho, but for the reading of a PUBLISH, and for a system call for each field read and each PUBACK written."""
 
     def __init__(self, client_id: str, received: Callable[[PublishPacket], None]) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5, manual_ack=True)
         self._received = received
+        self._read_ahead = b""
+        self._read_at = 0
+
+    @property
+    def read_ahead(self) -> bool:
+        """Whether bytes wait here that no poll of the socket would show."""
+        return self._read_at < len(self._read_ahead)
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self.read_ahead:
+            self._read_ahead, self._read_at = super()._sock_recv(max(bufsize, _READ_AHEAD_BYTES)), 0
+        start, self._read_at = self._read_at, self._read_at + bufsize
+        return self._read_ahead[start : self._read_at]
 
     def acknowledge(self, mids: Sequence[int]) -> None:
         """Queue PUBACKs as one run of bytes."""
@@ -153,9 +167,9 @@ class Connection:
         return self._client.want_write()
 
     def buffered(self) -> bool:
-        """Whether TLS holds decrypted bytes that no poll of the socket would show."""
+        """Whether bytes are here already, or decrypted by TLS, that no poll of the socket would show."""
         sock = self._client.socket()
-        return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        return self._client.read_ahead or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
     def read_some(self, limit: int, go_on: Callable[[], bool]) -> None:
         """Handle up to `limit` packets that are there already, as long as `go_on` agrees."""

@@ -84,10 +84,14 @@ class RawClient:
         expiry = _SESSION_EXPIRY + struct.pack(">I", session_expiry_s)
         flags = bytes([2 if clean_start else 0])
         body = text("MQTT") + b"\x05" + flags + b"\x00\x00" + variable(len(expiry)) + expiry + text(client_id)
-        self._socket.sendall(packet(CONNECT, body))
-        connack = self._await_other(_CONNACK)
-        if connack[1] != 0:
-            raise ConnectionError(f"the broker refused {client_id}: reason {connack[1]:#x}")
+        try:
+            self._socket.sendall(packet(CONNECT, body))
+            connack = self._await_other(_CONNACK)
+            if connack[1] != 0:
+                raise ConnectionError(f"the broker refused {client_id}: reason {connack[1]:#x}")
+        except OSError:
+            self._socket.close()
+            raise
         self.session_present = bool(connack[0])
 
     def __enter__(self) -> Self:
