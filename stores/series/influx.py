@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS, WriteApi
 from influxdb_client.rest import ApiException
+from influxdb_client.service.write_service import WriteService
 from urllib3.exceptions import HTTPError
 
 from contracts.query import SeriesQuery
@@ -44,36 +44,43 @@ class InfluxSeries:
             )
             for bucket, token in tokens.items()
         }
-        self._writers: dict[str, WriteApi] = {
-            bucket: client.write_api(write_options=SYNCHRONOUS) for bucket, client in self._clients.items()
-        }
+        # What the synchronous write_api calls; that one keeps the status of a success to itself.
+        self._writers = {bucket: WriteService(client.api_client) for bucket, client in self._clients.items()}  # type: ignore[no-untyped-call]
 
     def write(self, bucket: str, lines: bytes) -> None:
         """As TimeSeriesStore."""
-        waiting = [(0, _split(lines))]
+        waiting = [(0, lines)] if lines else []
         bad: list[tuple[int, str]] = []
         while waiting:
-            first, part = waiting.pop()
-            reason = self._write_part(bucket, part)
+            first, body = waiting.pop()
+            reason = self._write_body(bucket, body)
             if reason is None:
                 continue
-            if len(part) == 1:
-                bad.append((first, reason))
-                continue
+            part = body.split(b"\n")
             half = len(part) // 2
-            waiting += [(first + half, part[half:]), (first, part[:half])]
+            if half:
+                waiting += [(first + half, b"\n".join(part[half:])), (first, b"\n".join(part[:half]))]
+            else:
+                bad.append((first, reason))
         if bad:
             raise LinesRefusedError(bad)
 
-    def _write_part(self, bucket: str, part: list[bytes]) -> str | None:
+    def _write_body(self, bucket: str, body: bytes) -> str | None:
         """Write lines in one request: None when all are stored, the reason when at least one never will be."""
-        if not part:
-            return None
         try:
             with _translated():
-                self._writer(bucket).write(bucket, self._org, b"\n".join(part))
+                _, status, _ = self._writer(bucket).post_write_with_http_info(  # type: ignore[no-untyped-call]
+                    self._org,
+                    bucket,
+                    body,
+                    precision="ns",
+                    content_type="text/plain; charset=utf-8",
+                    _return_http_data_only=False,
+                )
         except _BodyRefusedError as exc:
             return str(exc)
+        if status != _NO_CONTENT:
+            raise StoreUnavailableError(f"{status} instead of 204: is it InfluxDB that answers at that address?")
         return None
 
     def query(self, query: SeriesQuery) -> list[Series]:
@@ -106,8 +113,6 @@ class InfluxSeries:
 
     def close(self) -> None:
         """As TimeSeriesStore."""
-        for writer in self._writers.values():
-            writer.close()  # type: ignore[no-untyped-call]
         for client in self._clients.values():
             client.close()  # type: ignore[no-untyped-call]
 
@@ -117,7 +122,7 @@ class InfluxSeries:
             raise StoreAuthError(f"no token for bucket {bucket}: put one into the folder series_token_dir")
         return client
 
-    def _writer(self, bucket: str) -> WriteApi:
+    def _writer(self, bucket: str) -> WriteService:
         self._client(bucket)
         return self._writers[bucket]
 
@@ -161,7 +166,3 @@ def _error_of(exc: ApiException) -> Exception:
     wait: str = exc.headers.get("Retry-After", "") if exc.headers else ""
     retry_after_s = float(wait) if wait.isascii() and wait.isdigit() else None
     return StoreUnavailableError(f"InfluxDB answered {status}", retry_after_s=retry_after_s)
-
-
-def _split(lines: bytes) -> list[bytes]:
-    return lines.split(b"\n") if lines else []
