@@ -70,7 +70,10 @@ function startLive() {
   };
   const source = new EventSource("/events");
   source.addEventListener("open", () => { state.hidden = true; });
-  source.addEventListener("error", () => { state.hidden = false; });
+  source.addEventListener("error", () => {
+    state.hidden = false;
+    later(); // the stream of a session that ended ends too: looking again leads to the sign-in
+  });
   source.addEventListener("alerts", () => lookAgain().catch(() => {}));
   source.addEventListener("tick", () => {
     if (document.visibilityState !== "visible") return;
