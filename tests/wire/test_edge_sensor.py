@@ -82,7 +82,8 @@ def test_a_bad_wire_costs_time_and_never_gives_a_false_value(fault: Fault) -> No
 def test_line_noise_is_passed_over() -> None:
     with _driver(Fault.NOISE) as driver:  # this fault also makes every fifth reading wrong, as a true answer
         samples, others = _samples(driver, 9)
-        assert sum(_close_to_truth(sample) for sample in samples) >= 3  # 7 wrong of 9 at one in five: once in 3 000 runs
+        # 7 wrong of 9 at one in five: once in 3 000 runs
+        assert sum(_close_to_truth(sample) for sample in samples) >= 3
         assert not [other for other in others if isinstance(other, Lost)]
 
 
