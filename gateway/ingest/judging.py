@@ -161,15 +161,18 @@ class Judging:
     def _judged(self, admitted: Admitted, batch: Batch, first: int, last: int) -> None:
         """Journal what passes, in runs as long as they come; each record that does not is a letter."""
         device, stream, run = admitted.device, admitted.kind, first
+        taken: list[Reading] = []
         for seq, record in enumerate(batch.r[first - batch.seq : last + 1 - batch.seq], start=first):
             reason = steps.judge_record(record, stream, device, self.now_ns)
             if reason is not None:
                 self._refused(admitted, reason, batch.ob, seq, seq)
                 self._entry(admitted, batch, run, seq - 1)
                 run = seq + 1
-            elif stream == "bulk" and isinstance(record, Reading):
-                self._watch(admitted, record)
+            elif isinstance(record, Reading):
+                taken.append(record)
         self._entry(admitted, batch, run, last)
+        if stream == "bulk":
+            self._watch(admitted, taken)
 
     def _entry(self, admitted: Admitted, content: Batch | Frame, first: int, last: int) -> None:
         """Journal the records `first` to `last`; none when the run is empty."""
@@ -198,9 +201,9 @@ class Judging:
             )
         )
 
-    def _watch(self, admitted: Admitted, reading: Reading) -> None:
+    def _watch(self, admitted: Admitted, readings: Sequence[Reading]) -> None:
         watches = ChainMap(self.watches, self.known.watches)
-        changed, signals = safety.evaluate(watches, reading, admitted.device, self.world, self.now_ns)
+        changed, signals = safety.evaluate(watches, readings, admitted.device, self.world, self.now_ns)
         self.watches.update(changed)
         self.signals += signals
 

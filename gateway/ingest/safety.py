@@ -1,4 +1,4 @@
-"""Safety rules, evaluated on each reading as it comes in, by the reading's own time. Pure.
+"""Safety rules, evaluated on the readings of each message as it comes in, by the reading's own time. Pure.
 
 A limit raises once its value was beyond the limit for the rule's hold time without a reading on the right side of it,
 and clears at the first reading past `clear` (hysteresis: in between nothing changes). A sensor is stuck after so many
@@ -7,7 +7,7 @@ clock may run ahead, but no reading counts as later than now: else one of them w
 restricted site only the state of the alarm gets out, never a value (DESIGN §7).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.messages import TQ_JUMPED, Reading
@@ -28,30 +28,34 @@ class Watch:
     repeats: int = 0
 
 
+UNWATCHED = Watch()
+
 WatchKey = tuple[str, str]  # rule, device
 Facts = dict[str, float | int | str]
 
 
 def evaluate(
-    watches: Mapping[WatchKey, Watch], reading: Reading, device: Device, world: World, now_ns: int
+    watches: Mapping[WatchKey, Watch], readings: Sequence[Reading], device: Device, world: World, now_ns: int
 ) -> tuple[dict[WatchKey, Watch], list[Signal]]:
-    """Return the watches that a reading changes, and the signals it gives."""
+    """Return the watches that a device's readings change, in the order given, and the signals they give."""
     changed: dict[WatchKey, Watch] = {}
     signals: list[Signal] = []
-    if reading.tq == TQ_JUMPED:
-        return changed, signals  # its time says nothing about how long something lasted
-    ts_ns = min(reading.ts_ns, now_ns)
-    for metric, value in reading.values.items():
-        for rule in world.rules(device, metric):
-            key = (rule.name, device.id)
-            before = watches.get(key, Watch())
-            if ts_ns <= before.last_ns:
+    # The time of a jumped clock says nothing about how long something lasted.
+    timely = [(min(reading.ts_ns, now_ns), reading.values) for reading in readings if reading.tq != TQ_JUMPED]
+    for rule in world.rules(device):
+        key = (rule.name, device.id)
+        watch = first = watches.get(key, UNWATCHED)
+        for ts_ns, values in timely:
+            value = values.get(rule.metric)
+            if value is None or ts_ns <= watch.last_ns:
                 continue
-            after = _step(rule, before, ts_ns, value)
-            changed[key] = after
-            if after.raised != before.raised:
+            after = _step(rule, watch, ts_ns, value)
+            if after.raised != watch.raised:
                 facts = {} if world.restricted(device) else _facts(rule, after)
-                signals.append(_signal(rule, before, after, device, now_ns, facts))
+                signals.append(_signal(rule, watch, after, device, now_ns, facts))
+            watch = after
+        if watch is not first:
+            changed[key] = watch
     return changed, signals
 
 
@@ -65,7 +69,7 @@ def resume(
     """
     watches: dict[WatchKey, Watch] = {}
     for device, reading in readings:
-        watches.update(evaluate(watches, reading, device, world, now_ns)[0])
+        watches.update(evaluate(watches, [reading], device, world, now_ns)[0])
     raised = {(signal.rule, signal.subject): signal for signal in signals if signal.phase == "raised"}
     for key in watches.keys() - raised.keys():
         watches[key] = replace(watches[key], raised=False)

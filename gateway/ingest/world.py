@@ -27,17 +27,17 @@ class World:
     calendar: Calendar
     layouts: Mapping[int, AssayLayout]
     places: Mapping[str, Place]
-    rules_of: Mapping[tuple[str, str], tuple[Rule, ...]]  # (kind of site, metric) -> safety rules
+    rules_of: Mapping[str, tuple[Rule, ...]]  # kind of site -> safety rules
 
     def active(self, device: str) -> Device | None:
         """Return a device that may speak: known, not revoked, with an enrolled key."""
         found = self.registry.devices.get(device)
         return found if found is not None and found.status == "active" and found.public_key is not None else None
 
-    def rules(self, device: Device, metric: str) -> tuple[Rule, ...]:
-        """Return the safety rules on a metric of this device."""
+    def rules(self, device: Device) -> tuple[Rule, ...]:
+        """Return the safety rules on this device's readings."""
         site = self.registry.sites.get(device.site)
-        return () if site is None else self.rules_of.get((site.kind, metric), ())
+        return () if site is None else self.rules_of.get(site.kind, ())
 
     def restricted(self, device: Device) -> bool:
         """Tell whether no value of this device may get out; also of one that has just left the registry."""
@@ -54,9 +54,9 @@ def world_of(registry: RegistrySnapshot) -> World:
         )
         for device in registry.devices.values()
     }
-    rules: dict[tuple[str, str], tuple[Rule, ...]] = {}
+    rules: dict[str, tuple[Rule, ...]] = {}
     for rule in registry.rules:
         kinds = SITE_KINDS if isinstance(rule, StuckRule) or not rule.site_kinds else rule.site_kinds
         for kind in kinds:
-            rules[kind, rule.metric] = (*rules.get((kind, rule.metric), ()), rule)
+            rules[kind] = (*rules.get(kind, ()), rule)
     return World(registry, registry.district.calendar, layouts, places, rules)

@@ -31,7 +31,7 @@ def told(
     kept: dict[WatchKey, Watch] = {} if watches is None else watches
     signals: list[Signal] = []
     for one in readings:
-        changed, found = evaluate(kept, one, device_of(speaker), world(AIR, ROOM, KIOSK, rules=rules), now_ns)
+        changed, found = evaluate(kept, [one], device_of(speaker), world(AIR, ROOM, KIOSK, rules=rules), now_ns)
         kept.update(changed)
         signals += found
     return signals
