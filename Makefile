@@ -21,7 +21,7 @@ up: ## start a simulated district; UP="--no-simulators --listen ADDRESS" for rea
 	@scripts/packages.sh mosquitto || echo "up: without Mosquitto the district runs on the built-in broker (no mTLS, nothing kept over its restart)" >&2
 	@exec $(VENV)/kioskwatch up $(UP)
 
-unit: ## unit tests: no socket, no service, at most 30 s
+unit: ## unit tests: no socket, no service, under a minute
 	@scripts/venv.sh all
 	$(PYTEST) tests/unit
 
