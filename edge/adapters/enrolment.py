@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from edge.adapters.http import Answer, BackendClient
-from edge.core.enrolment import REENROL_LABEL, Enrolment, read_enrolment
+from edge.core.enrolment import REENROL_LABEL, Enrolment, read_enrolment, write_enrolment
 from edge.errors import EnrolmentError, EnrolmentRefusedError, SettingsError
 
 RENEW_AT: Final = 2 / 3  # of a certificate's life
@@ -161,7 +160,7 @@ class Enroller:
         try:
             self._write("ca.pem", enrolment.ca.encode())
             self._write("device.pem", enrolment.certificate.encode())
-            self._write("enrolment.json", msgspec.json.encode(enrolment))
+            self._write("enrolment.json", write_enrolment(enrolment))
         except OSError as exc:
             raise EnrolmentError(f"the certificate cannot be kept: {exc.strerror}") from exc
         return enrolment

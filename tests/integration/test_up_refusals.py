@@ -25,9 +25,9 @@ class Refused:
     """The outcome of a start that was refused."""
 
     def __init__(self, state: Path, *options: str, wrapper: tuple[str, ...] = ()) -> None:
-        ports = () if "--port" in options else ("--port", str(free_port()))
-        brokers = () if "--broker-port" in options else ("--broker-port", str(free_port()))
-        command = [*UP, "--state", str(state), *ports, *brokers, *options]
+        names = [name for name in ("--port", "--broker-port", "--results-port") if name not in options]
+        ports = [word for name in names for word in (name, str(free_port()))]
+        command = [*UP, "--state", str(state), *ports, *options]
         if wrapper:
             command = [*wrapper, shlex.join(command)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
@@ -48,6 +48,7 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(tmp_path: Path) -
         port = str(holder.getsockname()[1])
         Refused(tmp_path / "var", "--port", port).sentence(port, "taken", "--port")
         Refused(tmp_path / "var", "--broker-port", port).sentence(port, "taken", "--broker-port")
+        Refused(tmp_path / "var", "--results-port", port).sentence(port, "taken", "--results-port")
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ class RunningUp:
         self.state = state
         self.said: list[str] = []
         self.complained: list[str] = []
-        ports = ("--port", str(free_port()), "--broker-port", str(free_port()))
+        names = ("--port", "--broker-port", "--results-port")
+        ports = [word for name in names for word in (name, str(free_port()))]
         command = [sys.executable, "-m", "kioskwatch", "up", "--state", str(state), *ports, *options]
         self.process = subprocess.Popen(
             [*wrapper, shlex.join(command)] if wrapper else command,
