@@ -1,21 +1,25 @@
-"""The hash of the result page's files, printed on slip, kiosk and poster: anybody can compare what is served."""
+"""The short hash of the result page, on the kiosk's screen and on every slip: a changed page has another one."""
 
 import hashlib
 from pathlib import Path
 from typing import Final
 
-STATIC: Final = Path(__file__).parent / "static"
-SHOWN_DIGITS: Final = 16  # 64 bits: another page with the same printed hash costs 2^64 trials
+STATIC: Final = Path(__file__).with_name("static")
+HASH_DIGITS: Final = 16
 
 
-def page_hash(folder: Path = STATIC) -> str:
-    """Return 16 hex digits of SHA-256 over the files below `folder`, sorted by their path.
+def page_files(root: Path = STATIC) -> dict[str, bytes]:
+    """Return the page's files by their path below the folder, in the order of their names."""
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
-    Each file goes in as path, 0x00, length as eight bytes, content, so that no two sets of files run together.
+
+def page_hash(root: Path = STATIC) -> str:
+    """Return the first 16 hex digits of the SHA-256 over the files' names and contents.
+
+    A line `length name length` and a line break stand before each content, so that no two pages read the same.
     """
     digest = hashlib.sha256()
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(files):
-        content = files[name].read_bytes()
-        digest.update(name.encode() + b"\x00" + len(content).to_bytes(8) + content)
-    return digest.hexdigest()[:SHOWN_DIGITS]
+    for name, content in sorted(page_files(root).items()):
+        digest.update(f"{len(name.encode())} {name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:HASH_DIGITS]
