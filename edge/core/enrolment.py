@@ -78,8 +78,8 @@ class Enrolment(msgspec.Struct, frozen=True):
         if not self.results_origin or self.notice is None:
             missing = "[results] origin" if not self.results_origin else "[notice]"
             return (
-                f"no visits start: the district's {missing} is not whole; fill it in in district.toml, start the "
-                "backend again and let this device renew its enrolment (a new token does it at once)"
+                f"no visits start: the district's {missing} is not whole; complete district.toml and start the backend "
+                "again: this kiosk asks within a day"
             )
         if not self.page_hash or not self.languages:
             return "no visits start: the backend told no result page; update it, then let this device enrol again"
