@@ -88,7 +88,7 @@ def oldest_cohort(complete: int) -> int:
 
 
 def live_cohorts(complete: int) -> range:
-    """Return the live cohorts, oldest first: always the same number of them."""
+    """Return the live cohorts, oldest first: 121 or 122 of them, by the tick alone."""
     return range(oldest_cohort(complete), cohort_of(complete) + 1)
 
 
@@ -98,8 +98,8 @@ def newest_complete_cohort(complete: int) -> int:
 
 
 def file_name(cohort: int) -> str:
-    """Return the name of a cohort's public file."""
-    return f"{cohort}{FILE_SUFFIX}"
+    """Return the name of a cohort's public file, of one length."""
+    return f"{cohort:06}{FILE_SUFFIX}"
 
 
 def file_path(cohort: int) -> str:
@@ -156,7 +156,8 @@ class _Clock(msgspec.Struct):
 
 def encode_clock(clock: PublicClock) -> bytes:
     """Return the bytes of `clock.json`: always CLOCK_BYTES of them."""
-    text = f'{{"v":{_CLOCK_VERSION},"tick":{clock.tick:{_NUMBER_CHARS}},"oldest_cohort":{clock.oldest_cohort:{_NUMBER_CHARS}}}}'
+    tick, oldest = f"{clock.tick:{_NUMBER_CHARS}}", f"{clock.oldest_cohort:{_NUMBER_CHARS}}"
+    text = f'{{"v":{_CLOCK_VERSION},"tick":{tick},"oldest_cohort":{oldest}}}'
     return text.ljust(CLOCK_BYTES - 1).encode() + b"\n"
 
 
