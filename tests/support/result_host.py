@@ -102,6 +102,10 @@ class District:
         """Method and path of each request so far."""
         return [b" ".join(head.split(b"\r\n")[0].split()[:2]).decode() for head in self.heads]
 
+    def looked_up(self) -> list[str]:
+        """Those of them that a look-up consists of."""
+        return [asked for asked in self.asked() if asked.startswith(("GET /clock.json", "GET /cohorts/"))]
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
