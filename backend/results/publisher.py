@@ -10,7 +10,7 @@ The folder holds what everybody may download, so it is not encrypted; files are 
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -29,6 +29,7 @@ from contracts.cohorts import (
     split_records,
 )
 from contracts.errors import CohortError
+from contracts.sealed import dummy
 from stores.errors import StoreUnavailableError
 from stores.state.cohorts import CohortStore
 
@@ -40,8 +41,9 @@ NEW_SUFFIX: Final = ".new"
 class Publisher:
     """`step` does what is due; `published` is what browsers may have."""
 
-    def __init__(self, store: CohortStore, folder: Path, clock: Clock) -> None:
+    def __init__(self, store: CohortStore, folder: Path, clock: Clock, *, filler: Callable[[], bytes] = dummy) -> None:
         self._store = store
+        self._filler = filler
         self._folder = folder
         self._clock = clock
         self._complete = -1
@@ -79,10 +81,10 @@ class Publisher:
             return before
         old = () if before is None else split_records(before)
         try:
-            content = render(cohort, self._store.records(cohort, complete) if size else (), old)
+            content = render(cohort, self._store.records(cohort, complete) if size else (), old, filler=self._filler)
         except CohortError as exc:
             log.error("cohort %d is not brought up to date: %s", cohort, exc)
-            content = before if before is not None else render(cohort, (), ())
+            content = before if before is not None else render(cohort, (), (), filler=self._filler)
         try:
             self._write(file_name(cohort), content, durably=True)
         except OSError as exc:
