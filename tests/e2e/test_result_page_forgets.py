@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from playwright.sync_api import Browser, expect
 
+from contracts import cohorts
 from contracts.claim import ClaimCode
 from contracts.sealed import result_body
 from tests.support.result_host import sealed
 from tests.support.result_visit import (
     BODY,
     CODE,
+    NOW,
     TICK,
     district,
     link,
@@ -170,3 +172,23 @@ def test_without_a_secure_address_the_page_says_what_to_do(browser: Browser) -> 
         page.goto(f"{url}/")
         type_in(page, str(CODE), TICK)
         stands_at(page, "insecure")
+
+
+def test_a_broken_search_goes_on_where_it_broke_and_a_full_allowance_is_told(browser: Browser) -> None:
+    host = district(ready_tick=NOW - 600)
+    cohort = cohorts.cohort_of(NOW - 300)
+    with served_quietly(browser, host) as page:
+        type_in(page, str(CODE), None)
+        stands_at(page, "more")
+        host.missing = (cohorts.file_path(cohort),)
+        page.click("#do-more")
+        stands_at(page, "offline")
+        host.missing = ()
+        host.exhausted = True
+        page.click("#do-again")
+        stands_at(page, "busy")
+        host.exhausted = False
+        page.click("#do-again")
+        stands_at(page, "result")
+    tried = [asked for asked in host.looked_up() if "cohorts" in asked]
+    assert len([asked for asked in tried if cohorts.file_path(cohort) not in asked]) == len(set(tried)) - 1
