@@ -18,6 +18,15 @@ CODE = ClaimCode.parse("Z9Y8X-7W6V5-T4S3R-2Q1P0-NMKWE")  # of tests/vectors/clai
 BODY = result_body("2026-11-22", {"sars-cov-2": "positive", "influenza-a": "negative"})
 WAIT_MS = 15_000  # a shared machine; nothing here is a measurement
 
+# Browsers of 2024 and older have no X25519: they say so as this does.
+WITHOUT_X25519 = """
+  const importKey = SubtleCrypto.prototype.importKey;
+  SubtleCrypto.prototype.importKey = function (format, data, algorithm, ...rest) {
+    if (algorithm === "X25519") return Promise.reject(new DOMException("unrecognised name", "NotSupportedError"));
+    return importKey.call(this, format, data, algorithm, ...rest);
+  };
+"""
+
 
 @contextmanager
 def visiting(
