@@ -45,6 +45,7 @@ COMMANDS: Final = (
     Command("backend", "backend.__main__", "serve: the console and the API", (), "backend"),
     Command("device", "backend.__main__", "enrolment tokens and revocation", ("device",), "backend"),
     Command("user", "backend.__main__", "accounts of officers and technicians", ("user",), "backend"),
+    Command("lookup", "kioskwatch.lookup.command", "open a sealed result with the code of a slip", (), "backend"),
     Command("history", "gateway.analyse.bootstrap", "import FILE.csv: public history before the kiosks", (), "gateway"),
     Command("notice", "kioskwatch.notices.command", "render DIR: what visitors read beside a kiosk, in six languages"),
     Command("dashboards", "dashboards.grafana", "render: the boards as Grafana's JSON", (), "gateway"),
