@@ -23,6 +23,7 @@ FIELDS: Final = (
 LEAST_VALID_FOR_POSITIVITY, LEAST_SDS_FOR_POSITIVITY = 50.0, 8.0
 _COUNTS: Final = ("positives", "valid", "invalid")
 _SHARES: Final = ("positivity", "lower", "upper")
+_FLOATS: Final = frozenset({*_SHARES, "noise_sd", "noise_sd_valid"})  # a store may answer a whole one as an integer
 _STEP_NS: Final = 1000  # bounds of a question are microseconds: the last span begins just before the end
 _PAGE_NS: Final = 30 * DAY_S * NS  # four windows a day of 800 zones fit one answer
 
@@ -70,13 +71,17 @@ def shown(fields: Fields) -> list[Value | None]:
     A field that a late release took below its limit still stands in the store; so the rule is applied here again.
     """
     status = fields.get("status", "none")
-    cells: dict[str, Value | None] = {name: fields.get(name) for name in FIELDS} | {"status": status}
+    cells: dict[str, Value | None] = {name: _cell(name, fields.get(name)) for name in FIELDS} | {"status": status}
     if status != "shown":
         cells |= dict.fromkeys(_COUNTS)
     valid, noise_sd = fields.get("valid"), fields.get("noise_sd_valid")
     if status != "shown" or not _enough(valid, noise_sd):
         cells |= dict.fromkeys(_SHARES)
     return list(cells.values())
+
+
+def _cell(name: str, value: Value | None) -> Value | None:
+    return float(value) if name in _FLOATS and isinstance(value, int) else value
 
 
 def _enough(valid: Value | None, noise_sd: Value | None) -> bool:
