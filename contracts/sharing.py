@@ -34,10 +34,10 @@ SIGNATURE: Final = "manifest.sig"
 MAX_FILES: Final = 64
 MAX_MANIFEST_BYTES: Final = 256 * 1024  # 64 files with their hashes are 10 KiB
 MAX_PACKAGE_BYTES: Final = 1024 * 1024 * 1024  # a year of hourly means of a district of 500 devices is a tenth of it
-KEY_CHARS: Final = 43  # 32 bytes in base64url without padding
-SIGNATURE_CHARS: Final = 86  # 64 bytes likewise
-HASH_CHARS: Final = 64
+KEY_CHARS: Final = 64  # 32 bytes in hexadecimal: read aloud without capitals, and never taken for an option
+SIGNATURE_CHARS: Final = 86  # 64 bytes in base64url without padding
 
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\.(?:csv|json|sig)")
 
 
@@ -92,13 +92,15 @@ class Package:
 
 
 def public_text(key: Ed25519PublicKey) -> str:
-    """Return a public key as people pass it on: 43 characters."""
-    return _text(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    """Return a public key as people pass it on: 64 characters of 0-9 and a-f."""
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
 def read_public_key(text: str) -> Ed25519PublicKey:
     """Read a public key; SharingError when it is none."""
-    return Ed25519PublicKey.from_public_bytes(_raw(text.strip(), KEY_CHARS, "the public key"))
+    if _KEY.fullmatch(text.strip()) is None:
+        raise SharingError(f"the public key is not {KEY_CHARS} characters of 0-9 and a-f")
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text.strip()))
 
 
 # --- making -----------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ def _whole(files: Mapping[str, bytes], name: str) -> bytes:
 def _check_signature(text: bytes, signature: bytes, key: Ed25519PublicKey) -> None:
     if not signature.endswith(b"\n"):
         raise SharingError(f"{SIGNATURE} is cut off or altered")
-    raw = _raw(signature[:-1].decode("ascii", "replace"), SIGNATURE_CHARS, SIGNATURE)
+    raw = _raw(signature[:-1].decode("ascii", "replace"))
     try:
         key.verify(raw, LABEL + text)
     except InvalidSignature as exc:
@@ -235,12 +237,12 @@ def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _raw(text: str, chars: int, what: str) -> bytes:
-    """Read base64url that is spelt in the one way there is: unused bits of the last character are 0."""
+def _raw(text: str) -> bytes:
+    """Read a signature that is spelt in the one way there is: unused bits of the last character are 0."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as exc:
-        raise SharingError(f"{what} is not base64url") from exc
-    if len(text) != chars or _text(raw) != text:
-        raise SharingError(f"{what} has not the form of {chars} characters of base64url")
+        raise SharingError(f"{SIGNATURE} was altered: it is not base64url") from exc
+    if len(text) != SIGNATURE_CHARS or _text(raw) != text:
+        raise SharingError(f"{SIGNATURE} was cut off or altered")
     return raw

@@ -36,6 +36,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backend.errors import AuthorityError, InputError
 from backend.web.words import N_
+from contracts.sharing import public_text
 
 GATEWAY_NAME: Final = "_gw-main"
 DEVICE_DAYS: Final = 30  # DESIGN §12; the device renews at two thirds
@@ -188,13 +189,17 @@ def issue_gateway(folder: Path, now: datetime) -> None:
 
 def ensure_deployment_key(folder: Path) -> None:
     """Make deployment.key and deployment.pub unless they are there; the public half is given out at enrolment."""
-    if not ((folder / "deployment.key").exists() and (folder / "deployment.pub").exists()):
-        _ensure_signing_key(folder, "deployment")
+    if (folder / "deployment.key").exists() and (folder / "deployment.pub").exists():
+        return
+    raw = _ensure_signing_key(folder, "deployment").public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    _write(folder / "deployment.pub", base64.urlsafe_b64encode(raw).rstrip(b"=") + b"\n")
 
 
 def ensure_sharing_key(folder: Path) -> Ed25519PrivateKey:
     """Return the key that signs packages for authorities, made at its first use; AuthorityError when it is damaged."""
-    return _ensure_signing_key(folder, "sharing")
+    key = _ensure_signing_key(folder, "sharing")
+    _write(folder / "sharing.pub", public_text(key.public_key()).encode() + b"\n")
+    return key
 
 
 def _ensure_signing_key(folder: Path, name: str) -> Ed25519PrivateKey:
@@ -206,8 +211,6 @@ def _ensure_signing_key(folder: Path, name: str) -> Ed25519PrivateKey:
     key = _load_key(key_path)
     if not isinstance(key, Ed25519PrivateKey):
         raise AuthorityError("%(path)s is not an Ed25519 key.", path=key_path)
-    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    _write(folder / f"{name}.pub", base64.urlsafe_b64encode(raw).rstrip(b"=") + b"\n")
     return key
 
 

@@ -163,11 +163,17 @@ def test_a_text_that_is_no_key_is_refused(text: str) -> None:
 
 def test_a_key_reads_back_and_has_one_spelling() -> None:
     text = public_text(KEY.public_key())
-    assert public_text(read_public_key(text + "\n")) == text
+    assert public_text(read_public_key(f" {text}\n")) == text
+    for other in (text.upper(), text[:-1], text + "0", f"{text[:32]} {text[32:]}"):
+        with pytest.raises(SharingError):
+            read_public_key(other)
+
+
+def test_every_spelling_of_a_signature_but_one_is_refused() -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    twin = text[:-1] + alphabet[alphabet.index(text[-1]) ^ 1]  # the same 32 bytes, other unused bits
-    with pytest.raises(SharingError):
-        read_public_key(twin)
+    text = PACKAGE[SIGNATURE].decode().strip()
+    twin = text[:-1] + alphabet[alphabet.index(text[-1]) ^ 1]  # the same 64 bytes, other unused bits
+    refused({**PACKAGE, SIGNATURE: twin.encode() + b"\n"})
 
 
 # --- the chain --------------------------------------------------------------------------------------------
