@@ -30,6 +30,7 @@ from stores.state.release_log import releases_of
 
 OPERATOR_MUST_ACT: Final = 2
 CRASHED: Final = 1
+MAX_RELEASES: Final = 100_000  # of one kiosk: 68 years of windows of six hours
 DEFAULT_SETTINGS: Final = Path("var/backend.toml")
 _STOPS: Final = (WriterLockedError, SchemaTooNewError, SpecError)
 
@@ -163,7 +164,7 @@ def _release_log(wanted: argparse.Namespace, settings: BackendSettings) -> int:
     with open_for_reading(settings.state, "backend") as database:
         registry = load_registry(database)
     with open_for_reading(settings.state, "ingest") as database:
-        found = releases_of(database, wanted.device, max(1, wanted.limit))
+        found = releases_of(database, wanted.device, min(max(1, wanted.limit), MAX_RELEASES))
     if not found:
         raise OperatorError("Nothing was received from a kiosk %(device)s.", device=wanted.device)
     for line in log_lines(found):

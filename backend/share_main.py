@@ -114,7 +114,6 @@ def _export(wanted: argparse.Namespace, settings: BackendSettings) -> int:
         today = district_day(now_ns, sources.registry.district.calendar)
         granted = grant(file.agreement, request, today)
         files = packages.make(granted, sources, ensure_sharing_key(settings.ca_dir))
-    wanted.out.mkdir(parents=True, exist_ok=True)
     archive = packages.place(
         wanted.out, packages.name_of(granted), files, lambda packed: _note(settings, request, files, packed)
     )

@@ -94,10 +94,10 @@ def place(folder: Path, name: str, files: Mapping[str, bytes], register: Callabl
     in the register never appears.
     """
     target, archive, draft = folder / name, folder / f"{name}.zip", folder / f".{name}.part"
-    if target.exists() or archive.exists():
-        raise OperatorError("%(path)s is there already: choose another folder with --out.", path=target)
     packed = pack(files)
     try:
+        if target.exists() or archive.exists():
+            raise OperatorError("%(path)s is there already: choose another folder with --out.", path=target)
         shutil.rmtree(draft, ignore_errors=True)
         (draft / name).mkdir(parents=True)
         for file, data in files.items():

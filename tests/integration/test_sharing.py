@@ -188,3 +188,13 @@ def test_the_key_is_made_once_for_its_owner_alone_and_printed(
     assert share(["key", "--settings", str(district.settings)]) == 0
     assert capsys.readouterr().out.strip() == district.key()
     assert (district.folder / "ca" / "sharing.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_registered(
+    district: District, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (district.folder / "file").write_text("not a folder")
+    count = len(_registered(district))
+    assert district.export("city", "2021-12-12", "2021-12-13", "file/below") == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert len(_registered(district)) == count
