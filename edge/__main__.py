@@ -90,7 +90,7 @@ class _Host:
 
     def _run_once(self, loaded: LoadedCabinet) -> None:
         with ExitStack() as closing:
-            agent = build(loaded, self._stop.wait, closing)
+            agent = build(loaded, self._stop.wait, closing, None)
             if agent is not None:
                 self._started(loaded.cabinet.device.id)
                 agent.run(self._stop.is_set)

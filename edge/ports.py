@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.core.layouts import LayoutBook
-from edge.core.outcome import AssayTable, Call, Controls, Level, RunReport
+from edge.core.outcome import AssayTable, Controls, Level, RunReport
 from edge.core.ranges import Range
-from edge.core.visit import PublicPart, VisitRules
+from edge.core.visit import PublicPart, Visit, VisitRules
 from mqttlink.types import AckToken
 
 # --- a line to an instrument ----------------------------------------------------------------------------
@@ -348,6 +348,9 @@ class Outbox(Protocol):
     def delete(self, stream: str, ranges: Sequence[Range]) -> None:
         """Delete acknowledged records."""
 
+    def last_start(self, stream: str) -> int | None:
+        """Return the newest window start (s) or tick a stream of frames took; None before the first."""
+
     def held(self) -> Mapping[str, list[Range]]:
         """Return what every stream holds."""
 
@@ -361,8 +364,28 @@ class Outbox(Protocol):
         """Close the file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A reserved row."""
+
+    row: int
+    ready_tick: int
+    insert_until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedRun:
+    """A run whose result is awaited: whose it is, and which targets the window of its ready tick counts."""
+
+    sample: str
+    public: PublicPart
+    assay: str
+    targets: tuple[str, ...]
+    deadline_ns: int
+
+
 class VisitStore(Protocol):
-    """Visits, counters and controls: each method is one durable transaction or none. Raises StoreError."""
+    """Visits, counters and controls: each method is one durable transaction a visit, or none. Raises StoreError."""
 
     @property
     def controls(self) -> Controls:
@@ -372,23 +395,52 @@ class VisitStore(Protocol):
     def open_windows(self) -> tuple[int, int]:
         """Starts of the two open windows, ns."""
 
+    @property
+    def visits(self) -> Sequence[Visit]:
+        """The rows as they stand."""
+
+    @property
+    def last_tick(self) -> int:
+        """The tick in which every row was last rewritten."""
+
     def use_layouts(self, layouts: LayoutBook) -> None:
         """Take a new list of layouts: it holds for windows that are drawn from now on."""
 
-    def start(self, now_ns: int, rules: VisitRules, sample: str, assay: str) -> None:
-        """Reserve place and module for a run; VisitError when there is none."""
+    def reserve(self, now_ns: int, rules: VisitRules, assay: str) -> Reservation:
+        """Reserve module and place; VisitError when there is none, or when no window awaits the result."""
+
+    def complete(self, row: int, public: PublicPart, now_ns: int) -> None:
+        """Give a reserved visit its code's public part; VisitError when it lapsed meanwhile."""
+
+    def give_back(self, row: int) -> None:
+        """Free a reserved row whose code was not handed out; a row that has lapsed stays as it is."""
+
+    def begin(self, now_ns: int, rules: VisitRules, sample: str) -> None:
+        """Start the run of whoever has checked in; VisitError when nobody has."""
 
     def withdraw(self, sample: str, now_ns: int) -> None:
-        """Forget a run that certainly never began; unknown ids are ignored."""
+        """Let the visit of a run that certainly never began wait on for its cartridge; unknown ids are ignored."""
 
-    def finish(self, sample: str | None, calls: Mapping[str, Call], now_ns: int) -> bool:
-        """Count a run's calls in the window of its ready tick; False when no such run is awaited."""
+    def lapse(self, now_ns: int) -> None:
+        """Free every reserved row whose insertion time is over: nobody came, nothing is counted."""
 
-    def expire(self, now_ns: int) -> int:
-        """Count runs without an answer by T_max as invalid; return how many there were."""
+    def awaited(self, sample: str | None, now_ns: int) -> AwaitedRun | None:
+        """Return the run with this sample id if its result may still come; None otherwise."""
 
-    def tick(self, now_ns: int) -> None:
-        """Rewrite every row, and free those whose ready tick is over."""
+    def overdue(self, now_ns: int) -> list[AwaitedRun]:
+        """Return the runs without an answer by T_max: they are to be settled as "no result"."""
+
+    def settle(self, run: SealedRun) -> bool:
+        """Keep a run's record and count it, in one transaction after which nothing names it; False if not awaited."""
+
+    def awaits(self, tick: int) -> bool:
+        """Tell whether a run that is not sealed yet has its place in this tick or an earlier one."""
+
+    def records(self, tick: int) -> list[bytes]:
+        """Return the sealed records that have their place in a tick."""
+
+    def tick(self, tick: int) -> None:
+        """Rewrite every row once `tick` lies in the outbox; the rows that it stood for are free."""
 
     def set_controls(self, controls: Controls) -> None:
         """Keep the result of a control."""
@@ -400,7 +452,7 @@ class VisitStore(Protocol):
         """Return the newest closed window, start in ns and body of its release; None before the first."""
 
     def next_deadline_ns(self) -> int | None:
-        """When the next run becomes overdue."""
+        """When the next run becomes overdue or the next reservation lapses."""
 
     def close(self) -> None:
         """Close the file."""

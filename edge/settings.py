@@ -40,6 +40,12 @@ class SimulatedSection(_Section, frozen=True):
     seed: int
 
 
+class DoorSection(_Section, frozen=True):
+    """The contact of a kiosk's service door."""
+
+    path: str  # a file that reads 0 (closed) or 1 (open), beside the cabinet file unless absolute
+
+
 class InstrumentSection(_Section, frozen=True):
     """One instrument and its link. Which other names it takes depends on its kind."""
 
@@ -78,6 +84,7 @@ class Cabinet(_Section, frozen=True):
     instrument: list[InstrumentSection]
     simulated: SimulatedSection | None = None
     time_file: str | None = None
+    door: DoorSection | None = None
 
 
 class LoadedCabinet(msgspec.Struct, frozen=True):
@@ -86,6 +93,7 @@ class LoadedCabinet(msgspec.Struct, frozen=True):
     cabinet: Cabinet
     folder: Path
     time_file: Path | None
+    door_file: Path | None
 
 
 def load_cabinet(path: Path) -> LoadedCabinet:
@@ -101,7 +109,8 @@ def load_cabinet(path: Path) -> LoadedCabinet:
         raise SettingsError(f"{path}: {exc}") from exc
     folder = path.parent.absolute()
     time_file = None if cabinet.time_file is None else folder / cabinet.time_file
-    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file)
+    door_file = None if cabinet.door is None else folder / cabinet.door.path
+    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file, door_file)
 
 
 def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
@@ -126,6 +135,8 @@ def _check(cabinet: Cabinet) -> None:
             "[simulated] and time_file go together: a seed makes noise that can be computed again, so a real "
             "deployment has neither"
         )
+    if cabinet.door is not None and cabinet.device.kind != "kiosk":
+        raise SettingsError("[door] is the contact of a kiosk: nothing else waits for its door")
     if not cabinet.instrument:
         raise SettingsError("there is no [[instrument]]")
     if sum(one.kind == "genexpert" for one in cabinet.instrument) > 1:
