@@ -10,8 +10,9 @@ from contracts.clock import Clock
 from contracts.cohorts import expires_ns, readable_from_ns
 from edge.core.visit import State, Visit, VisitRules
 from edge.errors import StoreFullError, VisitError
-from edge.ports import CodeMaker, Issued, IssueOrder, NotIssued, Reservation, VisitStore
+from edge.ports import CodeMaker, Issued, IssueOrder, NotIssued
 from edge.service.desk import CheckedIn, CheckIn, Counter, Facts, Fault, TurnedAway
+from edge.visit_ports import Reservation, VisitStore
 
 
 class CheckIns:

@@ -35,13 +35,13 @@ from edge.ports import (
     RunSeen,
     SealedRun,
     Sealer,
-    VisitStore,
 )
 from edge.service.checkin import CheckIns
 from edge.service.desk import Counter, Fault
 from edge.service.recorder import Recorder
 from edge.service.runs import SealOrders, Unanswered
 from edge.service.ticks import TickRules, TickWriter
+from edge.visit_ports import VisitStore
 
 _LOG = logging.getLogger(__name__)
 RETRY_S: Final = 1.0  # real time until what found no room is tried again

@@ -11,7 +11,8 @@ from contracts.clock import Clock
 from contracts.windows import NS, to_datetime
 from edge.core.outcome import Dialect
 from edge.core.visit import VisitRules
-from edge.ports import AwaitedRun, Sealer, SealOrder, VisitStore
+from edge.ports import Sealer, SealOrder
+from edge.visit_ports import AwaitedRun, VisitStore
 
 ASK_AGAIN_S: Final = 10.0  # real time without a word of the sealer
 
