@@ -12,7 +12,8 @@ from contracts.windows import NS, TICK_S, tick_of
 from edge.adapters.waiting import PollWaiter
 from edge.core.outcome import Controls
 from edge.core.visit import EMPTY, VISIT_ROWS, State
-from edge.service.desk import CheckedIn, CheckIn, Counter, DeskView, Facts, TurnedAway
+from edge.service.counter import CheckIn, Counter
+from edge.service.desk import CheckedIn, DeskView, Facts, TurnedAway
 from edge.service.kiosk import STRAY_S
 from edge.service.runs import ASK_AGAIN_S
 from tests.support.agent import AgentInTestTime, agent_in_test_time
