@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.core.layouts import LayoutBook
-from edge.core.outcome import Call, Controls, RunReport
+from edge.core.outcome import AssayTable, Call, Controls, Level, RunReport
 from edge.core.ranges import Range
-from edge.core.visit import VisitRules
+from edge.core.visit import PublicPart, VisitRules
 from mqttlink.types import AckToken
 
 # --- a line to an instrument ----------------------------------------------------------------------------
@@ -79,9 +79,51 @@ class OrderSettled:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Runs that the analyser reports; it waits for `kept` or `not_kept`."""
+    """Runs that the analyser reports, words and all: said in the analyser's child and never to the agent."""
 
     reports: tuple[RunReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """One run of an upload, without what it said."""
+
+    sample: str | None  # None: no id of ours
+    control: Level | None
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsCame:
+    """An upload has come in; the analyser waits: answer with `seal`."""
+
+    runs: tuple[RunSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRun:
+    """A run sealed for its visitor, and what it adds to the counters. `valid` False: an invalid run."""
+
+    sample: str
+    record: bytes
+    valid: bool
+    positives: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSeen:
+    """A final external control and whether every target read as the control was made."""
+
+    level: Level
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsSealed:
+    """The upload after `seal`: answer with `kept` once all of it is durable, or with `not_kept`."""
+
+    runs: tuple[SealedRun, ...]
+    controls: tuple[ControlSeen, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +133,7 @@ class Ignored:
     reason: str
 
 
-Happening = Found | Lost | Sampled | OrderWanted | OrderSettled | Reported | Ignored
+Happening = Found | Lost | Sampled | OrderWanted | OrderSettled | Reported | ResultsCame | ResultsSealed | Ignored
 
 
 class Driver(Protocol):
@@ -120,8 +162,8 @@ class Sensor(Driver, Protocol):
         """Ask for one sample; one `Sampled` or `Ignored` follows."""
 
 
-class Analyser(Driver, Protocol):
-    """An instrument that runs tests."""
+class WireAnalyser(Driver, Protocol):
+    """The analyser's own line, words and all: driven in its child, or by a technician who only looks."""
 
     def order(self, sample: str | None, stamp_ns: int, now_s: float) -> list[Happening]:
         """Answer `OrderWanted` with one order, or with none."""
@@ -131,6 +173,115 @@ class Analyser(Driver, Protocol):
 
     def not_kept(self, now_s: float) -> list[Happening]:
         """Answer `Reported`: it could not be kept now; the analyser offers it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealOrder:
+    """One awaited run: whose it is, the district's day of the test (ISO), and how its words become calls."""
+
+    sample: str
+    public: PublicPart
+    day: str
+    table: AssayTable
+
+
+class Analyser(Driver, Protocol):
+    """The analyser as the agent sees it: what a run said stays in the analyser's child."""
+
+    def order(self, sample: str | None, stamp_ns: int, now_s: float) -> list[Happening]:
+        """Answer `OrderWanted` with one order, or with none."""
+
+    def seal(self, orders: tuple[SealOrder, ...], table: AssayTable, now_s: float) -> list[Happening]:
+        """Answer `ResultsCame`: seal these runs, drop the others, judge controls by `table`; `ResultsSealed` follows.
+
+        It may follow in a later `step`. When the child or the line is lost meanwhile it never comes: the analyser
+        offers the upload again.
+        """
+
+    def kept(self, now_s: float) -> list[Happening]:
+        """Answer `ResultsSealed`: it is durable."""
+
+    def not_kept(self, now_s: float) -> list[Happening]:
+        """Answer `ResultsCame` or `ResultsSealed`: it could not be kept now; the analyser offers it again."""
+
+
+class Sealer(Protocol):
+    """Seals "no result, please test again" for runs without an answer, in a short-lived child. Never blocks."""
+
+    def seal_no_result(self, orders: tuple[SealOrder, ...]) -> None:
+        """Seal these; a call while others are under way replaces them."""
+
+    def step(self, now_s: float) -> tuple[SealedRun, ...] | None:
+        """Return what was sealed since, once; None while nothing is ready."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 while there is none."""
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+
+
+# --- codes ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IssueOrder:
+    """What a slip (or the page instead of it) has to say. `expires_ns` is the end of the last tick it opens in."""
+
+    language: str
+    paper: bool
+    ready_tick: int
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A code was made and handed out; `code_url` is the loopback page that shows it when there is no paper."""
+
+    public: PublicPart
+    code_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotIssued:
+    """No code was handed out; nothing of it is left."""
+
+    reason: Literal["paper", "printer", "internal"]
+
+
+class CodeMaker(Protocol):
+    """Makes codes in short-lived children, one at a time. Never blocks."""
+
+    def issue(self, order: IssueOrder) -> None:
+        """Begin; `step` tells how it went."""
+
+    def step(self, now_s: float) -> Issued | NotIssued | None:
+        """Return how the order ended, once; None while it has not."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 while there is none."""
+
+    def deadline_s(self) -> float:
+        """When `step` is wanted at the latest; infinite while there is nothing to wait for."""
+
+    def end_display(self) -> None:
+        """End the child that shows a code, if there is one."""
+
+    def close(self) -> None:
+        """End every child."""
+
+
+class KioskChildren(Protocol):
+    """Makes what a kiosk runs in short-lived child processes."""
+
+    def analyser(self, link: str, assay: str) -> Analyser:
+        """Return the analyser at a link ("tcp:HOST:PORT")."""
+
+    def code_maker(self) -> CodeMaker:
+        """Return the maker of codes and slips."""
+
+    def sealer(self) -> Sealer:
+        """Return what seals runs without an answer."""
 
 
 # --- stores -----------------------------------------------------------------------------------------------

@@ -71,6 +71,20 @@ class Visit:
 EMPTY: Final = Visit(State.FREE)
 
 
+@dataclass(frozen=True, slots=True)
+class PublicPart:
+    """All that the agent ever knows of a code: enough to seal for it, not to open (contracts.claim)."""
+
+    slot: bytes
+    public_key: bytes
+    origin: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse other lengths."""
+        if (len(self.slot), len(self.public_key), len(self.origin)) != (16, 32, 16):
+            raise VisitError("slot, public key and origin have 16, 32 and 16 bytes")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitRules:
     """What the cabinet and the district say about starts."""

@@ -17,7 +17,6 @@ from edge.core.outcome import AssayTable, RunReport, assay_table, calls_of
 from edge.core.visit import VisitRules, new_sample_id
 from edge.errors import ReleaseError, StoreFullError, VisitError
 from edge.ports import (
-    Analyser,
     ClockQuality,
     Found,
     Happening,
@@ -28,6 +27,7 @@ from edge.ports import (
     OrderWanted,
     Reported,
     VisitStore,
+    WireAnalyser,
 )
 from edge.service.recorder import Recorder
 
@@ -40,7 +40,7 @@ class KioskTask:
 
     def __init__(  # noqa: PLR0913 -- the parts it joins
         self,
-        analyser: Analyser,
+        analyser: WireAnalyser,
         visits: VisitStore,
         *,
         layouts: LayoutBook,
@@ -70,7 +70,7 @@ class KioskTask:
         self.model = ("", "")
 
     @property
-    def driver(self) -> Analyser:
+    def driver(self) -> WireAnalyser:
         """The instrument, for waiting."""
         return self._analyser
 

@@ -1,4 +1,4 @@
-"""One GeneXpert-flavoured analyser on its line. Implements edge.ports.Analyser.
+"""One GeneXpert-flavoured analyser on its line. Implements edge.ports.WireAnalyser.
 
 Joins the line, the E1381 dialogue and the record codec. A message with results is not acknowledged before `kept`; every
 other message at once. Whatever cannot be read is answered politely all the same, or the analyser would offer it for
