@@ -1,0 +1,16 @@
+"""A notice whose texts are told apart, in every language."""
+
+from contracts.notice import FIELDS, LANGUAGES, Notice
+
+OFFICE = {
+    "zh": "龟湾卫生处，第一大道1号，电话 212-555-0100",
+    "en": "Turtle Bay Health Office, 1 First Avenue, telephone 212-555-0100",
+    "fr": "Bureau de santé de Turtle Bay, 1 First Avenue, tél. 212-555-0100",
+    "es": "Oficina de salud de Turtle Bay, 1 First Avenue, tel. 212-555-0100",
+    "ru": "Служба здравоохранения Тёртл-Бей, тел. 212-555-0100",
+    "ar": "مكتب الصحة في ترتل باي، الجادة الأولى 1",
+}
+
+
+def notice() -> Notice:
+    return Notice(**{field: {language: OFFICE[language] for language in LANGUAGES} for field in FIELDS})
