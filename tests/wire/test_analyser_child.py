@@ -15,7 +15,7 @@ from edge.children.keeper import ForkServer
 from edge.ports import Found, Happening, Lost, OrderSettled, OrderWanted, ResultsCame, ResultsSealed
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
-from tests.support.children import Ward, children_of, fork_server, kill, state_of, the_child, ward
+from tests.support.forked import Ward, children_of, fork_server, kill, state_of, the_child, ward
 from tests.support.process import wait_until
 from tests.support.simulators import RunningAnalyser, running_analyser
 
