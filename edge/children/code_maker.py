@@ -39,30 +39,33 @@ class SlipTerms:
 class ChildCodeMaker:
     """Makes codes in children."""
 
-    def __init__(self, children: Children, terms: SlipTerms) -> None:
+    def __init__(self, children: Children, terms: SlipTerms | None = None) -> None:
         self._children = children
-        self._terms = terms
-        self._notice = encode_notice(terms.notice)
+        self._terms: SlipTerms | None = None
+        self._notice = b""
+        self.use_terms(terms)
         self._child: Child | None = None
         self._waiting = False  # for the child's answer; afterwards it shows its code
         self._until_s: float | None = None  # None: the clock starts with the first step
         self._refused: NotIssued | None = None
 
-    def use_terms(self, terms: SlipTerms) -> None:
-        """Take what the newest enrolment says, for the codes that follow."""
-        self._terms, self._notice = terms, encode_notice(terms.notice)
+    def use_terms(self, terms: SlipTerms | None) -> None:
+        """Take what the newest enrolment says, for the codes that follow; with None there are none."""
+        self._terms = terms
+        self._notice = b"" if terms is None else encode_notice(terms.notice)
 
     def issue(self, order: IssueOrder) -> None:
         """Begin; `step` tells how it went. A code that is still shown is shown no more."""
         self.end_display()
         self._refused, self._until_s = None, None
         self._waiting = True
-        if order.paper and self._terms.printer is None:
-            self._refused = NotIssued("printer")
+        terms = self._terms
+        if terms is None or (order.paper and terms.printer is None):
+            self._refused = NotIssued("internal" if terms is None else "printer")
             return
         try:
             self._child = self._children.spawn("code")
-            self._child.channel.send(encode(self._order(order)))
+            self._child.channel.send(encode(self._order(order, terms)))
         except ChildError as exc:
             self._refuse(exc)
 
@@ -99,8 +102,7 @@ class ChildCodeMaker:
         """End every child."""
         self._end_child()
 
-    def _order(self, order: IssueOrder) -> IssueCode:
-        terms = self._terms
+    def _order(self, order: IssueOrder, terms: SlipTerms) -> IssueCode:
         return IssueCode(
             printer=terms.printer if order.paper else None,
             ready_tick=order.ready_tick,

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -22,6 +23,7 @@ from edge.errors import ChildError
 
 _LOG = logging.getLogger(__name__)
 STOP_S: Final = 2.0
+RESTART_S: Final = 1.0  # one that ends at once must not keep the machine busy
 MAX_WARM: Final = 4  # districts of one process, and their newest notice
 
 
@@ -50,6 +52,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._again_s = 0.0  # not before that is it started again
         self._requests: socket.socket | None = None
         self._warm: list[bytes] = []  # said again to a server that takes another one's place
 
@@ -75,13 +78,13 @@ class ForkServer:
             before, self._requests = self._requests, ours
             for request in self._warm:
                 Channel(ours).send(request)
-        self._process = process
+        self._process, self._again_s = process, time.monotonic() + RESTART_S
         if before is not None:
             before.close()
 
     def watch(self) -> None:
         """Start the server again if it has ended; from the main thread, now and then."""
-        if self._process is None or self._process.poll() is None:
+        if self._process is None or self._process.poll() is None or time.monotonic() < self._again_s:
             return
         _LOG.error("the fork server has ended and starts again")
         try:

@@ -24,7 +24,8 @@ from edge.children.sealer import ChildSealer
 from edge.core.localtime import when_text
 from edge.errors import ChildError
 from edge.ports import Issued, IssueOrder, NotIssued, SealedRun, SealOrder
-from tests.support.forked import DAY, NOTICE, TABLE, children_of, fork_server, keys_of, kill, state_of, the_child
+from tests.support.forked import DAY, TABLE, children_of, fork_server, keys_of, kill, state_of, the_child
+from tests.support.notices import NOTICE
 from tests.support.process import free_port, wait_until
 
 TICK = 2_732_142

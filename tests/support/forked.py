@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.claim import ClaimCode, ClaimKeys
-from contracts.notice import FIELDS, LANGUAGES, Notice
 from contracts.sealed import ResultBody, open_record
 from edge.adapters.links import make_link
 from edge.adapters.waiting import PollWaiter
@@ -24,7 +23,6 @@ from tests.support.process import wait_until
 
 TABLE = AssayTable("SARSCOV2", {"SARSCOV2": "sars-cov-2"})
 DAY = "2021-12-12"
-NOTICE = Notice(**{name: dict.fromkeys(LANGUAGES, f"the {name}, in words") for name in FIELDS})
 
 
 def middle(low: float, high: float) -> float:
