@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edge.core.layouts import LayoutBook
-from edge.core.outcome import AssayTable, Call, Controls, Level, RunReport
+from edge.core.outcome import AssayTable, Level, RunReport
 from edge.core.ranges import Range
-from edge.core.visit import PublicPart, VisitRules
+from edge.core.visit import PublicPart
 from mqttlink.types import AckToken
 
 # --- a line to an instrument ----------------------------------------------------------------------------
@@ -348,6 +347,9 @@ class Outbox(Protocol):
     def delete(self, stream: str, ranges: Sequence[Range]) -> None:
         """Delete acknowledged records."""
 
+    def last_start(self, stream: str) -> int | None:
+        """Return the newest window start (s) or tick a stream of frames took; None before the first."""
+
     def held(self) -> Mapping[str, list[Range]]:
         """Return what every stream holds."""
 
@@ -356,51 +358,6 @@ class Outbox(Protocol):
 
     def fill_pct(self) -> float:
         """Return how full the fullest stream is."""
-
-    def close(self) -> None:
-        """Close the file."""
-
-
-class VisitStore(Protocol):
-    """Visits, counters and controls: each method is one durable transaction or none. Raises StoreError."""
-
-    @property
-    def controls(self) -> Controls:
-        """The newest control results."""
-
-    @property
-    def open_windows(self) -> tuple[int, int]:
-        """Starts of the two open windows, ns."""
-
-    def use_layouts(self, layouts: LayoutBook) -> None:
-        """Take a new list of layouts: it holds for windows that are drawn from now on."""
-
-    def start(self, now_ns: int, rules: VisitRules, sample: str, assay: str) -> None:
-        """Reserve place and module for a run; VisitError when there is none."""
-
-    def withdraw(self, sample: str, now_ns: int) -> None:
-        """Forget a run that certainly never began; unknown ids are ignored."""
-
-    def finish(self, sample: str | None, calls: Mapping[str, Call], now_ns: int) -> bool:
-        """Count a run's calls in the window of its ready tick; False when no such run is awaited."""
-
-    def expire(self, now_ns: int) -> int:
-        """Count runs without an answer by T_max as invalid; return how many there were."""
-
-    def tick(self, now_ns: int) -> None:
-        """Rewrite every row, and free those whose ready tick is over."""
-
-    def set_controls(self, controls: Controls) -> None:
-        """Keep the result of a control."""
-
-    def close_window(self, now_ns: int) -> bool:
-        """Close the older window if it is over: its release stands ready afterwards. False when it still runs."""
-
-    def ready_release(self) -> tuple[int, bytes] | None:
-        """Return the newest closed window, start in ns and body of its release; None before the first."""
-
-    def next_deadline_ns(self) -> int | None:
-        """When the next run becomes overdue."""
 
     def close(self) -> None:
         """Close the file."""

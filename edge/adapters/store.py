@@ -128,6 +128,12 @@ class OutboxStore:
             self._connection.execute("UPDATE streams SET held_bytes = held_bytes - ? WHERE stream = ?", (freed, stream))
         self._held_bytes[stream] -= freed
 
+    def last_start(self, stream: str) -> int | None:
+        """Return the newest window start (s) or tick a stream of frames took; None before the first."""
+        with translated(self._path):
+            row = self._connection.execute("SELECT last_start FROM streams WHERE stream = ?", (stream,)).fetchone()
+        return None if row is None or row[0] == _NEVER else int(row[0])
+
     def held(self) -> Mapping[str, list[Range]]:
         """Return what every stream holds, as ranges; reads every key once."""
         found: dict[str, list[Range]] = {stream: [] for stream in STREAMS}
