@@ -17,13 +17,14 @@ from edge.core.outcome import AssayTable, Dialect
 from edge.core.ticks import offset_ns
 from edge.core.visit import VisitRules
 from edge.errors import SettingsError
-from edge.ports import ClockQuality, KioskChildren, Outbox, Waiter
+from edge.ports import ClockQuality, KioskChildren, Waiter
 from edge.release.counters import open_window
 from edge.service.desk import Counter
 from edge.service.kiosk import KioskParts, KioskRules, KioskTask
 from edge.service.recorder import Recorder
 from edge.service.ticks import STREAM, TickRules
 from edge.settings import InstrumentSection, LoadedCabinet
+from edge.store_ports import Outbox
 
 _LOG = logging.getLogger(__name__)
 

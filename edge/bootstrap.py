@@ -39,7 +39,7 @@ from edge.instruments.genexpert.driver import GenexpertDriver
 from edge.instruments.line import Line
 from edge.instruments.scd30.codec import BAUD
 from edge.instruments.scd30.driver import Scd30Driver
-from edge.ports import ClockQuality, Outbox
+from edge.ports import ClockQuality
 from edge.service.agent import Agent, InstrumentTask, Mailbox, Parts
 from edge.service.downlink import Downlink
 from edge.service.health import PERIOD_S, HealthTask
@@ -50,6 +50,7 @@ from edge.service.recorder import Recorder
 from edge.service.renewal import RenewalTask
 from edge.service.sensor import SensorTask
 from edge.settings import InstrumentSection, LoadedCabinet
+from edge.store_ports import Outbox
 from mqttlink.session import Session
 from mqttlink.types import LinkSettings
 

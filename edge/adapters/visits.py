@@ -39,7 +39,7 @@ from edge.core.visit import (
 from edge.errors import ReleaseError, StoreCorruptError, VisitError
 from edge.ports import SealedRun
 from edge.release.window import OpenWindow, Window, decode, decode_blob, draw, encode_blob
-from edge.visit_ports import AwaitedRun, Reservation
+from edge.store_ports import AwaitedRun, Reservation
 
 _VERSION: Final = 2
 _ROW_BYTES_V1: Final = 382
@@ -64,7 +64,7 @@ _CONTROL_VALUES: Final = {code: value for value, code in _CONTROL_BYTES.items()}
 
 
 class VisitDatabase:
-    """Implements edge.visit_ports.VisitStore. `open_window` draws a window's starting values."""
+    """Implements edge.store_ports.VisitStore. `open_window` draws a window's starting values."""
 
     def __init__(
         self, path: Path, *, calendar: Calendar, layouts: LayoutBook, open_window: OpenWindow, now_ns: int

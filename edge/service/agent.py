@@ -12,10 +12,11 @@ from typing import Final, Protocol
 
 from contracts.clock import Clock
 from contracts.windows import NS
-from edge.ports import Outbox, Uplink, Waiter
+from edge.ports import Uplink, Waiter
 from edge.service.downlink import Downlink
 from edge.service.publisher import Publisher
 from edge.service.recorder import Recorder
+from edge.store_ports import Outbox
 from mqttlink.types import Message, Outcome
 
 _LOG = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from edge.core.visit import State, Visit, VisitRules
 from edge.errors import StoreFullError, VisitError
 from edge.ports import CodeMaker, Issued, IssueOrder, NotIssued
 from edge.service.desk import CheckedIn, CheckIn, Counter, Facts, Fault, TurnedAway
-from edge.visit_ports import Reservation, VisitStore
+from edge.store_ports import Reservation, VisitStore
 
 
 class CheckIns:

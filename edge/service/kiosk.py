@@ -28,7 +28,6 @@ from edge.ports import (
     Happening,
     Ignored,
     Lost,
-    NewRecord,
     OrderSettled,
     OrderWanted,
     ResultsCame,
@@ -42,7 +41,7 @@ from edge.service.desk import Counter, Fault
 from edge.service.recorder import Recorder
 from edge.service.runs import SealOrders, Unanswered
 from edge.service.ticks import TickRules, TickWriter
-from edge.visit_ports import VisitStore
+from edge.store_ports import NewRecord, VisitStore
 
 _LOG = logging.getLogger(__name__)
 RETRY_S: Final = 1.0  # real time until what found no room is tried again

@@ -12,7 +12,7 @@ from contracts.windows import NS, to_datetime
 from edge.core.outcome import Dialect
 from edge.core.visit import VisitRules
 from edge.ports import Sealer, SealOrder
-from edge.visit_ports import AwaitedRun, VisitStore
+from edge.store_ports import AwaitedRun, VisitStore
 
 ASK_AGAIN_S: Final = 10.0  # real time without a word of the sealer
 

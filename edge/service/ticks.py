@@ -9,9 +9,8 @@ from typing import Final
 
 from edge.core.ticks import Dummy, Shuffle, next_tick, publish_ns, tick_body
 from edge.errors import StoreFullError
-from edge.ports import NewRecord
 from edge.service.recorder import Recorder
-from edge.visit_ports import VisitStore
+from edge.store_ports import NewRecord, VisitStore
 
 STREAM: Final = "sealed"
 TICKS_A_TURN: Final = 16  # after an outage the loop goes on hearing its instruments

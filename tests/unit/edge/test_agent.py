@@ -28,7 +28,7 @@ from contracts.messages import (
 from contracts.windows import NS
 from edge.core.readings import reading
 from edge.core.sending import ACK_TIMEOUT_S
-from edge.ports import NewRecord
+from edge.store_ports import NewRecord
 from mqttlink.types import AckToken, Message
 from tests.support.agent import DEVICE, AgentInTestTime, Sent, agent_in_test_time
 from tests.support.kiosk import LAYOUT, START_NS, WINDOW_S

@@ -1,13 +1,91 @@
-"""What a kiosk's services need of its visit store; the real one is edge.adapters.visits."""
+"""What the agent's services need of its two files: the outbox, and a kiosk's visits and counters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from edge.core.layouts import LayoutBook
 from edge.core.outcome import Controls
+from edge.core.ranges import Range
 from edge.core.visit import PublicPart, Visit, VisitRules
 from edge.ports import SealedRun
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to keep. `start` is the window start (s) or tick of a frame, None for JSON records."""
+
+    stream: str
+    body: bytes
+    start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as kept."""
+
+    seq: int
+    start: int | None
+    committed_ns: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Thinned:
+    """A stream's oldest records were given up to make room."""
+
+    stream: str
+    first: int
+    last: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What one commit put in: (stream, seq) each, and what it had to give up."""
+
+    records: tuple[tuple[str, int], ...]
+    thinned: tuple[Thinned, ...]
+
+
+class Outbox(Protocol):
+    """The durable queue. Every method raises StoreError; StoreFullError when nothing was written for want of room."""
+
+    @property
+    def ob(self) -> int:
+        """The id made with this file."""
+
+    @property
+    def boot(self) -> int:
+        """How often it was opened."""
+
+    @property
+    def thinned_records(self) -> int:
+        """How many records were given up in this file's life."""
+
+    def append(self, records: Sequence[NewRecord], now_ns: int) -> Appended:
+        """Make records durable in one commit; a frame that is not later than the newest of its stream is left out."""
+
+    def rows(self, stream: str, first: int, n: int) -> list[Row]:
+        """Return up to n rows from a seq on."""
+
+    def delete(self, stream: str, ranges: Sequence[Range]) -> None:
+        """Delete acknowledged records."""
+
+    def last_start(self, stream: str) -> int | None:
+        """Return the newest window start (s) or tick a stream of frames took; None before the first."""
+
+    def held(self) -> Mapping[str, list[Range]]:
+        """Return what every stream holds."""
+
+    def next_seq(self) -> Mapping[str, int]:
+        """Return every stream's next seq."""
+
+    def fill_pct(self) -> float:
+        """Return how full the fullest stream is."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 @dataclass(frozen=True, slots=True)
