@@ -28,6 +28,8 @@ from edge.adapters.lock import FolderLock
 from edge.adapters.store import open_outbox
 from edge.adapters.waiting import PollWaiter
 from edge.assembly import KioskHost, build_kiosk
+from edge.children.keeper import ForkServer
+from edge.children.kiosk import KioskForks
 from edge.core.backoff import Backoff
 from edge.core.enrolment import Enrolment
 from edge.core.schedule import Schedule, phase_of
@@ -37,7 +39,7 @@ from edge.instruments.genexpert.driver import GenexpertDriver
 from edge.instruments.line import Line
 from edge.instruments.scd30.codec import BAUD
 from edge.instruments.scd30.driver import Scd30Driver
-from edge.ports import ClockQuality, KioskChildren
+from edge.ports import ClockQuality
 from edge.service.agent import Agent, InstrumentTask, Mailbox, Parts
 from edge.service.downlink import Downlink
 from edge.service.health import PERIOD_S, HealthTask
@@ -141,17 +143,17 @@ def build(
     loaded: LoadedCabinet,
     sleep: Callable[[float], bool],
     closing: ExitStack,
-    children: KioskChildren | None,
+    children: ForkServer | None,
 ) -> Agent | None:
     """Build one agent; None when told to stop before it is enrolled. What it holds is let go by `closing`.
 
-    `children` makes what a kiosk runs in child processes; a cabinet without an analyser needs none.
+    `children` is where a kiosk's child processes come from; a cabinet without an analyser needs none.
     """
     device = loaded.cabinet.device
     clock, quality = make_clock(loaded)
     enrol = loaded.cabinet.enrol
     client = BackendClient(enrol.url, ca_file=loaded.folder / "ca.pem", ca_fingerprint=enrol.ca_fingerprint)
-    enroller = Enroller(loaded.folder, device.id, client, real_now)
+    enroller = Enroller(loaded.folder, device.id, client, real_now, wants_terms=device.kind == "kiosk")
     closing.callback(FolderLock(loaded.folder).close)
     outbox, quarantined = open_outbox(loaded.folder / "outbox.db")
     closing.callback(outbox.close)
@@ -179,7 +181,7 @@ class _Builder:
         quality: ClockQuality,
         outbox: Outbox,
         closing: ExitStack,
-        children: KioskChildren | None,
+        children: ForkServer | None,
     ) -> None:
         self._loaded = loaded
         self._device = loaded.cabinet.device
@@ -189,6 +191,7 @@ class _Builder:
         self._quality = quality
         self._closing = closing
         self._children = children
+        self._forks: KioskForks | None = None
         self._waiter = PollWaiter()
         closing.callback(self._waiter.close)
         self._outbox = outbox
@@ -253,9 +256,15 @@ class _Builder:
     def _kiosk(self, section: InstrumentSection) -> KioskTask:
         if self._children is None:
             raise SettingsError("an analyser needs the child processes of a kiosk, and this program started none")
-        return build_kiosk(
-            section,
+        printer = self._loaded.cabinet.printer
+        self._forks = KioskForks(
             self._children,
+            printer=None if printer is None else printer.link,
+            utc_offset_s=self._enrolment.utc_offset_s,
+        )
+        kiosk = build_kiosk(
+            section,
+            self._forks,
             self._loaded,
             self._enrolment,
             KioskHost(
@@ -268,6 +277,15 @@ class _Builder:
                 closing=self._closing,
             ),
         )
+        self._tell_terms(kiosk)
+        return kiosk
+
+    def _tell_terms(self, kiosk: KioskTask) -> None:
+        """What visitors are told, or why nobody can be told anything: to the desk and to the maker of slips."""
+        terms = self._enrolment.visit_terms()
+        kiosk.use_terms(terms)
+        if self._forks is not None:
+            self._forks.use_terms(terms)
 
     # --- what the cabinet says of itself ------------------------------------------------------------------
 
@@ -343,6 +361,7 @@ class _Builder:
         for task in self._instruments:
             if isinstance(task, KioskTask):
                 task.use_layouts(enrolment.layout_book())
+                self._tell_terms(task)
 
     def _link_settings(self) -> LinkSettings:
         broker, enroller = self._enrolment.broker, self._enroller

@@ -14,6 +14,7 @@ from typing import Final
 from contracts.clock import Clock
 from contracts.messages import TQ_DISCIPLINED
 from contracts.windows import NS
+from edge.core.enrolment import VisitTerms
 from edge.core.layouts import LayoutBook
 from edge.core.outcome import AssayTable, Dialect
 from edge.core.visit import VisitRules, new_sample_id
@@ -98,6 +99,7 @@ class KioskTask:
         self._retry_s = 0.0
         self._waiting = False
         self._stray_until_ns = 0
+        self._no_visits: str | None = None
         self.instrument_ok = False
         self.model = ("", "")
 
@@ -118,6 +120,13 @@ class KioskTask:
         """Take a new list of layouts."""
         self._visits.use_layouts(layouts)
         self._table = self._table_of(layouts)
+
+    def use_terms(self, terms: VisitTerms | str) -> None:
+        """Take what visitors are told, or the sentence why nobody can be told anything: then no test starts."""
+        reason = terms if isinstance(terms, str) else None
+        if reason is not None and reason != self._no_visits:
+            _LOG.error("%s", reason)
+        self._no_visits = reason
 
     def step(self) -> None:
         """Do what is due, serve the screen, and hear the analyser."""
@@ -208,7 +217,7 @@ class KioskTask:
         """Return why nobody may check in; never because of a run."""
         faults: list[tuple[Fault, bool]] = [
             ("clock", not self._good_clock()),
-            ("store", self._waiting),
+            ("store", self._waiting or self._no_visits is not None),
             ("control", self._visits.controls.failed),
             ("analyser", not self.instrument_ok or self._clock.now_ns() < self._stray_until_ns),
             ("door", self._parts.door_open()),
@@ -260,7 +269,7 @@ class KioskTask:
         now_ns = self._clock.now_ns()
         sample = new_sample_id(self._rules.randbelow)
         try:
-            if self._visits.controls.failed or not self._good_clock():
+            if self._no_visits is not None or self._visits.controls.failed or not self._good_clock():
                 raise VisitError("no test may start now")
             self._visits.begin(now_ns, self._rules.visits, sample)
         except (VisitError, StoreFullError):

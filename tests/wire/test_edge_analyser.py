@@ -12,13 +12,16 @@ import pytest
 
 from contracts.clock import ScaledClock, TimeAnchors
 from contracts.frames import TickBody
+from contracts.notice import LANGUAGES
 from contracts.sealed import RECORD_BYTES, ResultBody, open_record
+from edge.core.enrolment import VisitTerms
 from edge.core.visit import State, VisitRules
 from edge.service.desk import TurnedAway
 from firmware_sim.errors import NoFreeModuleError
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
 from tests.support.kiosk import Kiosk, kiosk
+from tests.support.notices import NOTICE
 from tests.support.simulators import RunningAnalyser, running_analyser
 
 SPEED = 3000  # a run of 35 minutes takes 0.7 s, the T_max of HASTY_RULES 0.9 s
@@ -145,6 +148,15 @@ def test_with_a_clock_that_is_not_good_no_test_starts(tmp_path: Path) -> None:
         analyser.insert(POSITIVE)
         one.work(0.1)
         assert not one.started
+
+
+def test_while_nobody_has_said_who_answers_for_a_test_none_starts(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        one.task.use_terms("no visits start: [notice] is not whole")
+        assert one.check_in() == TurnedAway("store")
+        one.task.use_terms(VisitTerms("https://results.harbour.internal", "0" * 16, LANGUAGES, NOTICE))
+        _come(one, analyser, POSITIVE)
+        one.until(lambda: one.runs == 1)
 
 
 def test_when_nothing_can_be_written_the_analyser_is_held_back_and_its_result_counts_later(tmp_path: Path) -> None:

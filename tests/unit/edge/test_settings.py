@@ -12,6 +12,7 @@ from edge.settings import (
     DoorSection,
     EnrolSection,
     InstrumentSection,
+    PrinterSection,
     SimulatedSection,
     load_cabinet,
     load_cabinets,
@@ -139,12 +140,20 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [DeviceSection, DoorSection, EnrolSection, SimulatedSection, InstrumentSection, Cabinet]
+    "section", [DeviceSection, DoorSection, EnrolSection, SimulatedSection, InstrumentSection, PrinterSection, Cabinet]
 )
 def test_every_setting_stands_in_the_manual(section: type) -> None:
     manual = (ROOT / "docs/CABINET.md").read_text()
     missing = [name for name in section.__struct_fields__ if name not in manual]  # type: ignore[attr-defined]
     assert missing == []
+
+
+def test_the_printer_is_a_kiosks_and_has_an_address(tmp_path: Path) -> None:
+    printer = load_cabinet(_write(tmp_path, KIOSK + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n')).cabinet.printer
+    assert printer == PrinterSection("tcp:127.0.0.1:9100")
+    for text in (KIOSK + '\n[printer]\nlink = "lp0"\n', AIR + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n'):
+        with pytest.raises(SettingsError, match="printer"):
+            load_cabinet(_write(tmp_path, text))
 
 
 def test_the_door_is_a_kiosks_and_lies_beside_the_cabinet_file(tmp_path: Path) -> None:
