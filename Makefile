@@ -21,9 +21,9 @@ up: ## start a simulated district; UP="--no-simulators --listen ADDRESS" for rea
 	@scripts/packages.sh mosquitto || echo "up: without Mosquitto the district runs on the built-in broker (no mTLS, nothing kept over its restart)" >&2
 	@exec $(VENV)/kioskwatch up $(UP)
 
-unit: ## unit tests: no socket, no service, under a minute
+unit: ## unit tests on every core: no socket, no service, half a minute
 	@scripts/venv.sh all
-	$(PYTEST) tests/unit
+	$(PYTEST) -n auto tests/unit
 
 test: ## every test on real services; T=tests/wire for a part
 	@scripts/venv.sh all
