@@ -142,7 +142,15 @@ def test_without_tests_there_is_never_an_alarm() -> None:
 
 @pytest.mark.parametrize(
     ("named", "change"),
-    [("days", {"days": -1}), ("tests", {"tests": -1}), ("p_true", {"p_true": 1.5}), ("states", {"states": 0})],
+    [
+        ("days", {"days": -1}),
+        ("tests", {"tests": -1}),
+        ("p_true", {"p_true": 1.5}),
+        ("states", {"states": 0}),
+        ("tests", {"tests": 10**9}),
+        ("tests", {"tests": 2.5}),
+        ("states", {"states": 10**9}),
+    ],
 )
 def test_impossible_parameters_are_refused_by_name(named: str, change: dict[str, float]) -> None:
     given: dict[str, float] = {"days": 5, "tests": 10, "p0": 0.1, "odds_ratio": 2.0, "threshold": 2.0} | change
@@ -155,3 +163,9 @@ def test_impossible_parameters_are_refused_by_name(named: str, change: dict[str,
 def test_an_impossible_budget_is_refused(arl: float) -> None:
     with pytest.raises(SurveillanceError, match="arl"):
         threshold_for_arl(arl, tests=10, p0=0.1, odds_ratio=2.0)
+
+
+@pytest.mark.parametrize("days", [10**9, 1.5])
+def test_days_without_end_are_refused(days: int) -> None:
+    with pytest.raises(SurveillanceError, match="days"):
+        run_length_cdf(days, tests=10, p0=0.1, odds_ratio=2.0, threshold=2.0)
