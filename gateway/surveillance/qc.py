@@ -1,6 +1,6 @@
 """Westgard's rules over the z scores of control runs: which are broken, run by run.
 
-Westgard, Barry, Hunt and Groth 1981 (Clin Chem 27:493), strict inequalities: a value on a limit breaks nothing, and
+Westgard et al. 1981 (Clin Chem 27:493), strict inequalities: a value on a limit breaks nothing, and
 one on the mean ends a streak of one side. 1-2s is a warning, the others reject. A rule stands at every run that
 completes a breach, so a streak that goes on keeps its rule. Not done here: mean and standard deviation of a level and
 lot, of at least 20 runs (Levey and Jennings).

@@ -10,7 +10,7 @@ The system recommends; people decide.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -119,7 +119,7 @@ class ZoneRisk:
     level: int | None  # 0 .. 3; None: grey, too little is known
     index: float  # 0 .. 100
     confidence: float  # 0 .. 1
-    contributions: dict[str, float] = field(default_factory=dict)  # by stream; sum to 1, empty at index 0
+    contributions: dict[str, float]  # by stream; sum to 1, empty at index 0
 
 
 def score(name: str, measured: npt.ArrayLike) -> Array:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import SurveillanceError
 from gateway.surveillance import air, cusum, ears, ewma, positivity, qc, risk, rt
+
+few = settings(max_examples=30)  # for each of some sixty functions and shapes
 
 LR: dict[str, Any] = {"odds_ratio": 2.0, "threshold": 3.0}
 
@@ -95,24 +97,28 @@ def answers_or_refuses(call: Callable[..., Any], *arguments: object) -> None:
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in SERIES])
+@few
 @given(values=rows(wild))
 def test_a_series_is_judged_or_refused(call: Callable[[Any], Any], values: object) -> None:
     answers_or_refuses(call, values)
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in SERIES])
+@few
 @given(values=rows(mild))
 def test_a_tidy_series_is_judged_or_refused(call: Callable[[Any], Any], values: object) -> None:
     answers_or_refuses(call, values)
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in PAIRS])
+@few
 @given(first=rows(wild), second=rows(wild))
 def test_two_series_are_judged_or_refused(call: Callable[[Any, Any], Any], first: object, second: object) -> None:
     answers_or_refuses(call, first, second)
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in PAIRS])
+@few
 @given(pairs=st.lists(st.tuples(mild, mild), max_size=30), ordered=st.booleans())
 def test_two_series_of_a_length_are_judged_or_refused(
     call: Callable[[Any, Any], Any], pairs: list[tuple[float, float]], ordered: bool
@@ -122,11 +128,13 @@ def test_two_series_of_a_length_are_judged_or_refused(
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in NUMBERS])
+@few
 @given(a=wild, b=wild, c=wild)
 def test_numbers_are_judged_or_refused(call: Callable[[Any, Any, Any], Any], a: object, b: object, c: object) -> None:
     answers_or_refuses(call, a, b, c)
 
 
+@few
 @given(days=st.integers(-1, 40), tests=st.one_of(st.integers(-1, 80), st.just(10**9)), p0=wild, odds=wild, sigma=wild)
 def test_run_lengths_are_judged_or_refused(days: int, tests: int, p0: float, odds: float, sigma: float) -> None:
     answers_or_refuses(
@@ -136,6 +144,7 @@ def test_run_lengths_are_judged_or_refused(days: int, tests: int, p0: float, odd
     )
 
 
+@few
 @given(arl=st.floats(0, 60), tests=st.integers(-1, 30), p0=wild)
 def test_thresholds_are_found_or_refused(arl: float, tests: int, p0: float) -> None:
     answers_or_refuses(lambda: cusum.threshold_for_arl(arl, tests=tests, p0=p0, odds_ratio=2.0))
