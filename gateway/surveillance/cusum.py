@@ -35,6 +35,7 @@ from gateway.surveillance.arrays import (
 NO_COUNT_ALARMS = -1
 _STIRLING_FROM = 1e4  # above it gammaln(a + x) - gammaln(a) loses digits, and Stirling's series has all of them
 _NEGLIGIBLE = 1e-16  # a probability that float64 sums to 1 cannot show
+_GONE = 1e-12  # a survival that moves no average run length, and is above the rounding of what was subtracted
 _SETTLED = 1e-5  # relative change of the daily hazard below which the run length's tail is geometric
 _SETTLED_FOR_DAYS = 10
 _SETTLED_AFTER_DAYS = 2000  # by then S has forgotten that it started from 0
@@ -322,7 +323,7 @@ def _lasts(steps: _Steps, days: float, states: int, thousandths: int) -> bool:
         before, hazard = hazard, absorbed / surviving
         settled = settled + 1 if hazard > 0 and abs(hazard - before) <= _SETTLED * hazard else 0
         surviving -= absorbed
-        if total >= days or surviving <= _NEGLIGIBLE:
+        if total >= days or surviving <= _GONE:
             break
         if settled >= _SETTLED_FOR_DAYS or (day >= _SETTLED_AFTER_DAYS and hazard > 0):
             return total + surviving / hazard >= days
