@@ -166,13 +166,12 @@ def zone_risk(evidence: ZoneEvidence) -> ZoneRisk:
 def next_level(candidate: int, previous: int | None, *, sure: bool, may_rise: bool, clean: bool) -> int | None:
     """The state step: up at once where it may rise, down only when sure and clean, else as before.
 
-    Without a level before it rises or not from 0; where too little is known to show a first one it is None.
+    Without a level before it there is nothing to rise or fall from: the candidate, or None where too little is known.
     """
-    if previous is None and not sure:
-        return None
-    before = previous or 0
-    moves = may_rise if candidate > before else sure and clean
-    return candidate if moves else before
+    if previous is None:
+        return candidate if sure else None
+    moves = may_rise if candidate > previous else sure and clean
+    return candidate if moves else previous
 
 
 def ecdc_2021(*, notification_14d: float, positivity_7d_pct: float, tests_7d: float) -> str:

@@ -78,10 +78,13 @@ def test_a_value_on_a_bands_limit_is_in_the_band_above(s: float, band: int) -> N
 def test_one_stream_alone_never_raises_a_level() -> None:
     alone = {"kiosk": Stream(1.0, 0.9)}
     assert zone_risk(zone(alone, previous_level=0)).level == 0
-    assert zone_risk(zone(alone)).level == 0
-    assert zone_risk(zone(alone | {"scan": Stream(0.0, 0.9)})).level == 0
-    assert zone_risk(zone(alone | {"scan": Stream(0.9, 0.9, qc_ok=False)})).level == 0
-    assert zone_risk(zone(alone | {"scan": Stream(0.1, 0.1)})).level == 2
+    assert zone_risk(zone(alone | {"scan": Stream(0.0, 0.9)}, previous_level=0)).level == 0
+    assert zone_risk(zone(alone | {"scan": Stream(0.9, 0.9, qc_ok=False)}, previous_level=1)).level == 1
+    assert zone_risk(zone(alone | {"scan": Stream(0.1, 0.1)}, previous_level=0)).level == 2
+
+
+def test_a_first_level_is_what_the_evidence_says_for_nothing_rose() -> None:
+    assert zone_risk(zone({"kiosk": Stream(1.0, 0.9)})).level == 2
 
 
 def test_a_confirmed_novel_pathogen_is_the_highest_level_whatever_else_is_known() -> None:
@@ -111,7 +114,7 @@ def test_the_state_step_by_its_table() -> None:
     assert next_level(1, 2, **everything | {"clean": False}) == 2
     assert next_level(1, 2, **everything | {"sure": False}) == 2
     assert next_level(1, None, **everything | {"sure": False}) is None
-    assert next_level(1, None, **everything | {"may_rise": False}) == 0
+    assert next_level(1, None, **everything | {"may_rise": False}) == 1
 
 
 @given(zones)
