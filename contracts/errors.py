@@ -39,3 +39,24 @@ class QueryError(ContractError):
 
 class ClockError(ContractError):
     """A clock file or time setting that makes no sense: stop the start and say what to mend."""
+
+
+class NoticeError(ContractError):
+    """A visitor's notice that is not whole: tell the operator which text of `[notice]` in district.toml to mend."""
+
+    def __init__(self, sentence: str, *, field: str = "", language: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.language = language
+
+
+class ClaimCodeError(ContractError):
+    """Not a claim code, a ready group or a fragment: ask the person to compare it with the slip. Repeats no symbol."""
+
+
+class SealError(ContractError):
+    """Cannot be sealed, or is no sealed record of this code: to the person who asks, "not available"."""
+
+
+class CohortError(ContractError):
+    """A public file that is not one: "not available"; fetch it again later."""

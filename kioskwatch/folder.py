@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_FOLDER: Final = Path("var")
-OWNERS: Final = ("ingest", "analyse", "backend")  # each writes one state file (DESIGN §8)
+OWNERS: Final = ("ingest", "analyse", "backend", "cohorts")  # of the state files (DESIGN §8)
 BUCKETS: Final = ("environment", "fleet", "restricted", "released", "alerts", "history")
 
 
@@ -89,6 +89,16 @@ class StateFolder:
     def backend_settings(self) -> Path:
         """What the backend is told."""
         return self.root / "backend.toml"
+
+    @property
+    def results_settings(self) -> Path:
+        """What the result page's process is told."""
+        return self.root / "results.toml"
+
+    @property
+    def public(self) -> Path:
+        """What the result page lets everybody download; made anew from the cohort store."""
+        return self.root / "public"
 
     @property
     def simulators_settings(self) -> Path:

@@ -57,6 +57,11 @@ class District:
         )
 
     @property
+    def results_origin(self) -> str:
+        """Where slips and posters send visitors. A simulated district may leave it to this machine's own browser."""
+        return self.file.results.origin or f"http://localhost:{self.options.results_port}"
+
+    @property
     def simulated_devices(self) -> Sequence[DeviceEntry]:
         """The devices that this machine plays itself."""
         if self.options.real:
@@ -80,8 +85,27 @@ def backend_settings(district: District) -> Settings:
         "admin_token_file": str(folder.admin_token),
         "broker_public": public_broker(district),
     }
+    if not options.real:
+        settings["results_origin"] = district.results_origin
     if district.tls_cert is not None and district.tls_key is not None:
         settings |= {"tls_cert": str(district.tls_cert), "tls_key": str(district.tls_key)}
+    return settings
+
+
+def results_settings(district: District) -> Settings:
+    """Return results.toml: of all state it is told the cohort store's place alone."""
+    folder, options = district.folder, district.options
+    settings: Settings = {
+        "state": f"sqlite:{folder.state}",
+        "district": str(district.district_path),
+        "public_dir": str(folder.public),
+        "listen": f"{_bracketed(options.listen)}:{options.results_port}",
+        "simulated": not options.real,
+    }
+    if not options.real:
+        settings["time_file"] = str(folder.time)
+    if options.results_cert is not None and options.results_key is not None:
+        settings |= {"tls_cert": str(options.results_cert), "tls_key": str(options.results_key)}
     return settings
 
 
@@ -173,6 +197,9 @@ def processes(district: District, *, history_before: date | None) -> list[Proces
         ProcessPlan(name="ingest", command=_own("gateway", "ingest", *gateway), needs=("backend", *broker)),
         ProcessPlan(name="analyse", command=_own("gateway", "analyse", *gateway), needs=("backend", *first)),
     ]
+    if district.file.has_kiosks:
+        results = _own("backend", "results", "--settings", str(folder.results_settings))
+        plans.append(ProcessPlan(name="results", command=results, needs=("ingest",)))
     if district.simulated_devices:
         cabinets = [str(folder.cabinet(device.id)) for device in district.simulated_devices]
         plans.append(
