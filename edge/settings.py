@@ -10,6 +10,7 @@ import msgspec
 from contracts.errors import ContractError
 from contracts.metrics import DEVICE_KINDS
 from contracts.topics import check_name
+from edge.adapters.printer import printer_address
 from edge.core.visit import VisitRules
 from edge.errors import SettingsError, VisitError
 
@@ -38,6 +39,18 @@ class SimulatedSection(_Section, frozen=True):
     """Present in a simulated district only."""
 
     seed: int
+
+
+class PrinterSection(_Section, frozen=True):
+    """The printer of slips."""
+
+    link: str  # tcp:HOST:PORT, usually 9100
+
+
+class DoorSection(_Section, frozen=True):
+    """The contact of a kiosk's service door."""
+
+    path: str  # a file that reads 0 (closed) or 1 (open), beside the cabinet file unless absolute
 
 
 class InstrumentSection(_Section, frozen=True):
@@ -78,6 +91,8 @@ class Cabinet(_Section, frozen=True):
     instrument: list[InstrumentSection]
     simulated: SimulatedSection | None = None
     time_file: str | None = None
+    door: DoorSection | None = None
+    printer: PrinterSection | None = None
 
 
 class LoadedCabinet(msgspec.Struct, frozen=True):
@@ -86,6 +101,7 @@ class LoadedCabinet(msgspec.Struct, frozen=True):
     cabinet: Cabinet
     folder: Path
     time_file: Path | None
+    door_file: Path | None
 
 
 def load_cabinet(path: Path) -> LoadedCabinet:
@@ -101,7 +117,8 @@ def load_cabinet(path: Path) -> LoadedCabinet:
         raise SettingsError(f"{path}: {exc}") from exc
     folder = path.parent.absolute()
     time_file = None if cabinet.time_file is None else folder / cabinet.time_file
-    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file)
+    door_file = None if cabinet.door is None else folder / cabinet.door.path
+    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file, door_file)
 
 
 def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
@@ -126,12 +143,24 @@ def _check(cabinet: Cabinet) -> None:
             "[simulated] and time_file go together: a seed makes noise that can be computed again, so a real "
             "deployment has neither"
         )
+    _check_kiosk_parts(cabinet)
     if not cabinet.instrument:
         raise SettingsError("there is no [[instrument]]")
     if sum(one.kind == "genexpert" for one in cabinet.instrument) > 1:
         raise SettingsError("one analyser a cabinet: its counters and its places are the kiosk's")
     for instrument in cabinet.instrument:
         _check_instrument(instrument, cabinet.device.kind)
+
+
+def _check_kiosk_parts(cabinet: Cabinet) -> None:
+    if cabinet.printer is not None:
+        printer_address(cabinet.printer.link)
+    if cabinet.device.kind == "kiosk":
+        return
+    if cabinet.door is not None:
+        raise SettingsError("[door] is the contact of a kiosk: nothing else waits for its door")
+    if cabinet.printer is not None:
+        raise SettingsError("[printer] prints a kiosk's slips: nothing else has one")
 
 
 def _check_instrument(instrument: InstrumentSection, kind: str) -> None:

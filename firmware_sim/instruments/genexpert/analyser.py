@@ -6,9 +6,10 @@ time-outs real. Nothing of a run is logged: what the analyser knows of visitors 
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from firmware_sim.chance import below
 from firmware_sim.clock import NS_PER_S, DistrictClock, local_time
@@ -48,6 +49,16 @@ class AnalyserSettings:
     fault: Fault = Fault.NONE
 
 
+class Guest(Protocol):
+    """Somebody at the kiosk's screen."""
+
+    async def check_in(self) -> bool:
+        """Whether the kiosk now waits for the cartridge."""
+
+    async def leave(self) -> None:
+        """Done at the screen."""
+
+
 class Analyser:
     """Runs in one event loop. `insert` puts a cartridge in; `run` lets a scenario's people come."""
 
@@ -64,6 +75,7 @@ class Analyser:
         self._messages = below(10**9, settings.device, clock.simulated_anchor_ns, "message")
         self._runs = 0
         self._visits: set[asyncio.Task[None]] = set()
+        self._at_screen = asyncio.Lock()  # a kiosk has one screen
 
     @property
     def free_modules(self) -> int:
@@ -80,17 +92,22 @@ class Analyser:
             module = self._free.get_nowait()
         except asyncio.QueueEmpty:
             raise NoFreeModuleError("every module is taken") from None
-        self._begin(module, outcome, self._clock.now_ns())
+        self._begin(module, outcome, self._clock.now_ns(), None)
 
-    async def run(self, people: Iterator[Arrival]) -> None:
-        """Let people come, each when it is time and a module is free; who waits too long leaves."""
+    async def run(self, people: Iterator[Arrival], guest: Callable[[int], Guest] | None = None) -> None:
+        """Let people come, each when it is time and a module is free; who waits too long leaves.
+
+        `guest` makes, from the instant they came, who goes to the kiosk's screen; None where a kiosk has no screen.
+        """
         for arrival in people:
             await self._clock.sleep_until(arrival.at_ns)
             module = await self._free.get()
             if self._clock.now_ns() - arrival.at_ns > self._settings.patience_s * NS_PER_S:
                 self._free.put_nowait(module)
                 continue
-            self._begin(module, arrival.outcome, arrival.at_ns)
+            screened = guest is not None and arrival.outcome.control is None
+            who = guest(arrival.at_ns) if guest is not None and screened else None
+            self._begin(module, arrival.outcome, arrival.at_ns, who)
 
     async def stop(self) -> None:
         """Switch off: what is in the modules is lost."""
@@ -100,8 +117,8 @@ class Analyser:
 
     # --- one cartridge --------------------------------------------------------------------------------
 
-    def _begin(self, module: int, outcome: Outcome, since_ns: int) -> None:
-        visit = asyncio.create_task(self._visit(module, outcome, since_ns))
+    def _begin(self, module: int, outcome: Outcome, since_ns: int, guest: Guest | None) -> None:
+        visit = asyncio.create_task(self._visit(module, outcome, since_ns, guest))
         self._visits.add(visit)
         visit.add_done_callback(self._visited)
 
@@ -110,8 +127,10 @@ class Analyser:
         if not visit.cancelled() and visit.exception() is not None:
             _log.error("%s: a module failed: %s", self._settings.device, type(visit.exception()).__name__)
 
-    async def _visit(self, module: int, outcome: Outcome, since_ns: int) -> None:
+    async def _visit(self, module: int, outcome: Outcome, since_ns: int, guest: Guest | None) -> None:
         try:
+            if guest is not None and not await self._checked_in(guest, since_ns):
+                return
             if outcome.control is not None:
                 order: messages.Order | None = self._control_order(outcome.control)
             else:
@@ -120,6 +139,17 @@ class Analyser:
                 await self._run_cartridge(module, order, outcome)
         finally:
             self._free.put_nowait(module)
+
+    async def _checked_in(self, guest: Guest, since_ns: int) -> bool:
+        """Whether the screen let them in before they lost patience."""
+        while True:
+            async with self._at_screen:
+                if await guest.check_in():
+                    await guest.leave()
+                    return True
+            await self._clock.sleep(max(ASK_AGAIN_S, ASK_AGAIN_REAL_S * self._clock.speed))
+            if self._clock.now_ns() - since_ns > PATIENCE_S * NS_PER_S:
+                return False
 
     def _control_order(self, control: Control) -> messages.Order:
         number = self._local(self._clock.now_ns()).strftime("%d%H%M")

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from edge.adapters.door import DoorFile
 from edge.errors import SettingsError
 from edge.settings import (
     Cabinet,
     DeviceSection,
+    DoorSection,
     EnrolSection,
     InstrumentSection,
+    PrinterSection,
     SimulatedSection,
     load_cabinet,
     load_cabinets,
@@ -136,8 +139,35 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
     assert "TOPSECRET" not in str(refused.value)
 
 
-@pytest.mark.parametrize("section", [DeviceSection, EnrolSection, SimulatedSection, InstrumentSection, Cabinet])
+@pytest.mark.parametrize(
+    "section", [DeviceSection, DoorSection, EnrolSection, SimulatedSection, InstrumentSection, PrinterSection, Cabinet]
+)
 def test_every_setting_stands_in_the_manual(section: type) -> None:
     manual = (ROOT / "docs/CABINET.md").read_text()
     missing = [name for name in section.__struct_fields__ if name not in manual]  # type: ignore[attr-defined]
     assert missing == []
+
+
+def test_the_printer_is_a_kiosks_and_has_an_address(tmp_path: Path) -> None:
+    printer = load_cabinet(_write(tmp_path, KIOSK + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n')).cabinet.printer
+    assert printer == PrinterSection("tcp:127.0.0.1:9100")
+    for text in (KIOSK + '\n[printer]\nlink = "lp0"\n', AIR + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n'):
+        with pytest.raises(SettingsError, match="printer"):
+            load_cabinet(_write(tmp_path, text))
+
+
+def test_the_door_is_a_kiosks_and_lies_beside_the_cabinet_file(tmp_path: Path) -> None:
+    loaded = load_cabinet(_write(tmp_path, KIOSK + '\n[door]\npath = "door"\n'))
+    assert loaded.door_file == tmp_path / "door"
+    assert load_cabinet(_write(tmp_path, KIOSK)).door_file is None
+    with pytest.raises(SettingsError, match="door"):
+        load_cabinet(_write(tmp_path, AIR + '\n[door]\npath = "door"\n'))
+
+
+@pytest.mark.parametrize(("content", "is_open"), [("0\n", False), ("1\n", True), ("", True), (None, True), ("?", True)])
+def test_a_door_that_nobody_can_call_closed_is_open(tmp_path: Path, content: str | None, *, is_open: bool) -> None:
+    contact = tmp_path / "door"
+    if content is not None:
+        contact.write_text(content)
+    assert DoorFile(contact).is_open() is is_open
+    assert not DoorFile(None).is_open()
