@@ -36,7 +36,9 @@ from backend.devices.district_file import parse_district
 from backend.devices.enrolment import BrokerAnswer, EnrolmentService
 from backend.devices.registry import LiveRegistry, targets_of
 from backend.devices.routes import DeviceRoutes
+from backend.devices.visitors import VisitTerms, languages_of, notice_of
 from backend.errors import OperatorError
+from backend.results.page_hash import page_hash
 from backend.settings import BackendSettings
 from backend.web import openapi
 from backend.web.administration import AdminOnly, ensure_admin_token
@@ -132,7 +134,16 @@ def apply_district_file(core: Core) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise OperatorError("%(path)s cannot be read: it must be a UTF-8 text file.", path=path) from exc
-    return core.registry.apply(parse_district(text))
+    file = parse_district(text, real=not core.settings.simulated)
+    core.enrolment.tell_visitors(
+        VisitTerms(
+            results_origin=file.results.origin or core.settings.results_origin,
+            page_hash=page_hash(),
+            languages=languages_of(file.district.languages),
+            notice=notice_of(file.notice),
+        )
+    )
+    return core.registry.apply(file)
 
 
 class Backend:

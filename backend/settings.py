@@ -33,6 +33,7 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     broker_public: BrokerPublic
     listen: str = f"127.0.0.1:{DEFAULT_PORT}"
     simulated: bool = False
+    results_origin: str = ""  # of a simulated district whose file names none
     series_org: str | None = None
     series_token_dir: Path | None = None  # one file a bucket
     time_file: Path | None = None  # of a simulated district
@@ -44,6 +45,8 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise OperatorError("tls_cert and tls_key go together.")
         if self.time_file is not None and not self.simulated:
             raise OperatorError("time_file belongs to a simulated district: set simulated = true or take it out.")
+        if self.results_origin and not self.simulated:
+            raise OperatorError("results_origin belongs to a simulated district: a real one has it in district.toml.")
         if self.tls_cert is None and not is_loopback(self.host):
             raise OperatorError(
                 "listen = %(listen)s is reachable from outside: set tls_cert and tls_key, or listen on 127.0.0.1.",

@@ -48,3 +48,15 @@ class NoticeError(ContractError):
         super().__init__(sentence)
         self.field = field
         self.language = language
+
+
+class ClaimCodeError(ContractError):
+    """Not a claim code, a ready group or a fragment: ask the person to compare it with the slip. Repeats no symbol."""
+
+
+class SealError(ContractError):
+    """Cannot be sealed, or is no sealed record of this code: to the person who asks, "not available"."""
+
+
+class CohortError(ContractError):
+    """A public file that is not one: "not available"; fetch it again later."""

@@ -2,21 +2,24 @@
 
 `version(1) ‖ ob(8) ‖ seq(8) ‖ lo(8) ‖ tick or window start(8) ‖ body`, big-endian, never gzipped, exactly one record
 each and never joined. The start is a tick number, or a window's start in Unix seconds. A release's body is the
-number of its assay layout (4) and that layout's counters, signed 32-bit: noise makes counts negative.
+number of its assay layout (4) and that layout's counters, signed 32-bit: noise makes counts negative. A tick's body
+is its records of 256 bytes, always the same number of them from one kiosk.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from contracts.errors import EnvelopeError, LayoutError, VersionError
 from contracts.layout import AssayLayout
 from contracts.messages import MAX_ID, VERSION
+from contracts.sealed import RECORD_BYTES
 
 _HEAD = struct.Struct(">BQQQQ")
 HEAD_BYTES: Final = _HEAD.size
 _LAYOUT = struct.Struct(">I")
 COUNTER_BYTES: Final = 4
+MAX_RECORDS: Final = 16  # of one kiosk in one tick: no cabinet has more modules
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,25 @@ class ReleaseBody:
         if len(body) != _LAYOUT.size + COUNTER_BYTES * layout.counters:
             raise LayoutError(f"layout {number} has {layout.counters} counters, the body another length")
         return cls(number, struct.unpack_from(f">{layout.counters}i", body, _LAYOUT.size))
+
+
+@dataclass(frozen=True, slots=True)
+class TickBody:
+    """The sealed records of one kiosk and tick, results and dummies; nobody but their holders tells them apart."""
+
+    records: tuple[bytes, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.records) <= MAX_RECORDS or any(len(record) != RECORD_BYTES for record in self.records):
+            raise EnvelopeError(f"a tick has 1 to {MAX_RECORDS} records of {RECORD_BYTES} bytes")
+
+    def encode(self) -> bytes:
+        """Return the body of a tick."""
+        return b"".join(self.records)
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read a body; EnvelopeError unless it is 1 to 16 whole records."""
+        if not body or len(body) % RECORD_BYTES or len(body) > MAX_RECORDS * RECORD_BYTES:
+            raise EnvelopeError(f"a tick has 1 to {MAX_RECORDS} records of {RECORD_BYTES} bytes")
+        return cls(tuple(body[at : at + RECORD_BYTES] for at in range(0, len(body), RECORD_BYTES)))

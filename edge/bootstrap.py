@@ -145,7 +145,7 @@ def build(loaded: LoadedCabinet, sleep: Callable[[float], bool], closing: ExitSt
     clock, quality = make_clock(loaded)
     enrol = loaded.cabinet.enrol
     client = BackendClient(enrol.url, ca_file=loaded.folder / "ca.pem", ca_fingerprint=enrol.ca_fingerprint)
-    enroller = Enroller(loaded.folder, device.id, client, real_now)
+    enroller = Enroller(loaded.folder, device.id, client, real_now, wants_terms=device.kind == "kiosk")
     closing.callback(FolderLock(loaded.folder).close)
     outbox, quarantined = open_outbox(loaded.folder / "outbox.db")
     closing.callback(outbox.close)
@@ -258,7 +258,7 @@ class _Builder:
         self._closing.callback(visits.close)
         if destroyed:
             _LOG.error("the visit file was damaged and is destroyed; its open windows begin anew")
-        return KioskTask(
+        task = KioskTask(
             GenexpertDriver(line, assay=assay, new_message_id=partial(secrets.token_hex, 8)),
             visits,
             layouts=layouts,
@@ -270,6 +270,8 @@ class _Builder:
             quality=self._quality,
             randbelow=secrets.randbelow,
         )
+        task.use_terms(self._enrolment.visit_terms())
+        return task
 
     def _check_targets(self, section: InstrumentSection, table: AssayTable) -> None:
         if section.targets is not None and set(section.targets) != set(table.targets.values()):
@@ -357,6 +359,7 @@ class _Builder:
         for task in self._instruments:
             if isinstance(task, KioskTask):
                 task.use_layouts(enrolment.layout_book())
+                task.use_terms(enrolment.visit_terms())
 
     def _link_settings(self) -> LinkSettings:
         broker, enroller = self._enrolment.broker, self._enroller

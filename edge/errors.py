@@ -43,6 +43,10 @@ class LinkError(EdgeError):
     """The cable, the port or the peer is gone: close the link, open it again with back-off."""
 
 
+class ChildError(EdgeError):
+    """A child process or its fork server is gone or talks nonsense: forget it, start another one with back-off."""
+
+
 class StoreError(EdgeError):
     """A file of this cabinet cannot be used: nothing was written, nothing may be acknowledged."""
 

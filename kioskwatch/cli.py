@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("device", "backend.__main__", "enrolment tokens and revocation", ("device",), "backend"),
     Command("user", "backend.__main__", "accounts of officers and technicians", ("user",), "backend"),
     Command("history", "gateway.analyse.bootstrap", "import FILE.csv: public history before the kiosks", (), "gateway"),
+    Command("notice", "kioskwatch.notices.command", "render DIR: what visitors read beside a kiosk, in six languages"),
     Command("dashboards", "dashboards.grafana", "render: the boards as Grafana's JSON", (), "gateway"),
     Command("simulate", "firmware_sim.__main__", "a simulated instrument, such as scd30, on its real wire", (), "edge"),
     Command("backup", "kioskwatch.backup", "copy every store of a district, consistently, into a folder", ("backup",)),

@@ -64,6 +64,7 @@ class Patient:
     broker_port: int
     search_path: str
     now: datetime
+    district: Path | None = None  # the operator's file, unless it lies in the folder
 
     @property
     def runs(self) -> bool:
@@ -88,6 +89,7 @@ def main(argv: Sequence[str]) -> int:
         broker_port=given.broker_port,
         search_path=os.environ.get("PATH", ""),
         now=machine.real_now(),
+        district=given.district,
     )
     findings = [finding for check in CHECKS for finding in check(patient)]
     for finding in findings:
@@ -192,6 +194,32 @@ def stores(patient: Patient) -> Iterator[Finding]:
         yield Finding("ok", f"{len(present)} store files are whole")
 
 
+def visitors(patient: Patient) -> Iterator[Finding]:
+    """What the district file still lacks before its kiosks may serve the public."""
+    from backend.devices.district_file import lacking, parse_district
+    from backend.errors import DistrictFileError
+
+    path = patient.district or patient.folder.district
+    if not path.exists():
+        yield Finding("ok", "no district file in the folder: the demonstration's own notice is marked as such")
+        return
+    try:
+        file = parse_district(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, DistrictFileError) as exc:
+        yield Finding("wrong", f"{path}: {exc}", "mend that line: the district does not start with it")
+        return
+    verdict: Verdict = "note" if patient.folder.time.exists() else "wrong"  # a simulated district may do without
+    faults = list(lacking(file))
+    for table in dict.fromkeys(fault.table for fault in faults):
+        keys = [fault.key for fault in faults if fault.table == table]
+        first = next(fault.sentence for fault in faults if fault.table == table)
+        yield Finding(verdict, f"{path}: {table}, {', '.join(keys)}", first)
+    if not faults:
+        yield Finding(
+            "ok", "visitors read who answers for their tests" if file.has_kiosks else "no kiosks, no visitors"
+        )
+
+
 def certificates(patient: Patient) -> Iterator[Finding]:
     """Days left of every certificate in the folder."""
     from backend.devices.authority import certificate_facts
@@ -241,12 +269,23 @@ def clock(patient: Patient) -> Iterator[Finding]:
     yield Finding("ok", f"simulated time stands at {shown:%Y-%m-%d %H:%M} UTC, speed {anchors.speed}")
 
 
-CHECKS: Final[tuple[Check, ...]] = (python, mosquitto, disk, ports, state_folder, stores, certificates, clock)
+CHECKS: Final[tuple[Check, ...]] = (
+    python,
+    mosquitto,
+    disk,
+    ports,
+    state_folder,
+    stores,
+    visitors,
+    certificates,
+    clock,
+)
 
 
 def _parser() -> Parser:
     parser = Parser(prog="kioskwatch doctor", description="Say what is missing or wrong, and how to mend it.")
     parser.add_argument("--state", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="the district (./var)")
+    parser.add_argument("--district", type=Path, metavar="FILE", help="district.toml (the one in the folder)")
     parser.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="where it shall serve")
     parser.add_argument("--port", type=port, default=DEFAULT_PORT, help="of the console")
     parser.add_argument("--broker-port", type=port, default=DEFAULT_BROKER_PORT, help="of the broker")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_FOLDER: Final = Path("var")
-OWNERS: Final = ("ingest", "analyse", "backend")  # each writes one state file (DESIGN §8)
+OWNERS: Final = ("ingest", "analyse", "backend", "cohorts")  # of the state files (DESIGN §8)
 BUCKETS: Final = ("environment", "fleet", "restricted", "released", "alerts", "history")
 
 

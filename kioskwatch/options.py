@@ -15,6 +15,7 @@ from kioskwatch.errors import OptionError
 from kioskwatch.folder import DEFAULT_FOLDER
 
 DEFAULT_PORT: Final = 8800
+DEFAULT_RESULTS_PORT: Final = 8801
 DEFAULT_BROKER_PORT: Final = 8883
 DEFAULT_SPEED: Final = 600  # a 6 h window every 36 s
 # The first day after the demonstration's public history, at 00:00 district time (DESIGN §14).
@@ -37,6 +38,9 @@ class UpOptions:
     district: Path | None
     tls_cert: Path | None
     tls_key: Path | None
+    results_port: int
+    results_cert: Path | None
+    results_key: Path | None
     broker: str
     broker_port: int
     start: str | None
@@ -61,10 +65,10 @@ def parse(argv: Sequence[str]) -> UpOptions:
     """Read the words behind `kioskwatch up`; OptionError names the option and what it may be."""
     given = _parser().parse_args(argv)
     listen = _address(given.listen)
-    if (given.tls_cert is None) != (given.tls_key is None):
-        raise OptionError("--tls-cert and --tls-key belong together: give both or neither")
-    if given.port == given.broker_port:
-        raise OptionError("--port and --broker-port are the same: the console and the broker need one each")
+    for name in ("tls", "results"):
+        if (getattr(given, f"{name}_cert") is None) != (getattr(given, f"{name}_key") is None):
+            raise OptionError(f"--{name}-cert and --{name}-key belong together: give both or neither")
+    _refuse_equal_ports(given)
     if given.no_simulators:
         _refuse_simulated_options(given)
     return UpOptions(
@@ -76,6 +80,9 @@ def parse(argv: Sequence[str]) -> UpOptions:
         district=_existing(given.district, "--district"),
         tls_cert=_existing(given.tls_cert, "--tls-cert"),
         tls_key=_existing(given.tls_key, "--tls-key"),
+        results_port=given.results_port,
+        results_cert=_existing(given.results_cert, "--results-cert"),
+        results_key=_existing(given.results_key, "--results-key"),
         broker=given.broker,
         broker_port=given.broker_port,
         start=given.start,
@@ -125,12 +132,28 @@ def _parser() -> Parser:
     add("--public-name", metavar="NAME", help="what browsers and devices call this machine (the --listen address)")
     add("--tls-cert", type=Path, metavar="FILE", help="the operator's certificate chain for the console (PEM)")
     add("--tls-key", type=Path, metavar="FILE", help="its key (PEM)")
+    add("--results-port", type=port, default=DEFAULT_RESULTS_PORT, help=f"of the result page ({DEFAULT_RESULTS_PORT})")
+    add(
+        "--results-cert",
+        type=Path,
+        metavar="FILE",
+        help="certificate chain of the result page, trusted by phones (PEM)",
+    )
+    add("--results-key", type=Path, metavar="FILE", help="its key (PEM)")
     add("--district", type=Path, metavar="FILE", help="district.toml")
     add("--no-simulators", action="store_true", help="wait for real devices")
     add("--speed", type=_speed, help=f"of a simulated district ({DEFAULT_SPEED})")
     add("--start", metavar="TIME", help="first instant of a new simulated district (2021-12-12T00:00-05:00)")
     add("--scenario", choices=SCENARIOS, help="what the simulated visitors do (replay)")
     return parser
+
+
+def _refuse_equal_ports(given: argparse.Namespace) -> None:
+    if given.port == given.broker_port:
+        raise OptionError("--port and --broker-port are the same: the console and the broker need one each")
+    for option, taken in (("--port", given.port), ("--broker-port", given.broker_port)):
+        if given.results_port == taken:
+            raise OptionError(f"--results-port and {option} are the same: the result page needs a port of its own")
 
 
 def _speed(text: str) -> int:

@@ -57,6 +57,11 @@ class District:
         )
 
     @property
+    def results_origin(self) -> str:
+        """Where slips and posters send visitors. A simulated district may leave it to this machine's own browser."""
+        return self.file.results.origin or f"http://localhost:{self.options.results_port}"
+
+    @property
     def simulated_devices(self) -> Sequence[DeviceEntry]:
         """The devices that this machine plays itself."""
         if self.options.real:
@@ -80,6 +85,8 @@ def backend_settings(district: District) -> Settings:
         "admin_token_file": str(folder.admin_token),
         "broker_public": public_broker(district),
     }
+    if not options.real:
+        settings["results_origin"] = district.results_origin
     if district.tls_cert is not None and district.tls_key is not None:
         settings |= {"tls_cert": str(district.tls_cert), "tls_key": str(district.tls_key)}
     return settings

@@ -22,6 +22,7 @@ from backend.devices.authority import (
     issue_server,
 )
 from backend.devices.district_file import DistrictFile, parse_district
+from backend.devices.visitors import origin_host
 from backend.errors import DistrictFileError
 from backend.errors import OperatorError as BackendOperatorError
 from kioskwatch import plan
@@ -32,6 +33,7 @@ from kioskwatch.folder import StateFolder
 from kioskwatch.mosquitto import PROBE_NAME, TlsFiles
 from kioskwatch.options import UpOptions, is_any
 from kioskwatch.progress import Progress
+from kioskwatch.trust import check_trusted
 
 GIB: Final = 1024**3
 
@@ -47,7 +49,8 @@ def prepare(options: UpOptions, *, now: datetime, progress: Progress) -> plan.Di
         check_certificate(options.tls_cert, options.tls_key, now=now)
     progress.step("checks", f"ports free, {free // GIB} GiB of disk free")
     path = _district_path(options, folder)
-    file = read_district(path)
+    file = read_district(path, real=options.real)
+    check_result_page(options, file)
     progress.step("district", f"{file.district.name}: {len(file.zone)} zones, {len(file.device)} devices ({path})")
     fingerprint = make_certificates(folder, [options.public_name, local_host(options)], now)
     progress.step("certificates", f"of the development CA in {folder.ca}")
@@ -115,14 +118,33 @@ def make_certificates(folder: StateFolder, names: Sequence[str], now: datetime) 
         raise folder_error(folder.root, exc) from exc
 
 
-def read_district(path: Path) -> DistrictFile:
-    """Read district.toml; OptionError with line and key."""
+def read_district(path: Path, *, real: bool) -> DistrictFile:
+    """Read district.toml; OptionError with line and key, also for what a real deployment still lacks."""
     try:
-        return parse_district(path.read_text())
+        return parse_district(path.read_text(encoding="utf-8"), real=real)
     except DistrictFileError as exc:
         raise OptionError(f"{path}: {exc}") from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise OptionError(f"{path} cannot be read: {exc}") from exc
+
+
+def check_result_page(options: UpOptions, file: DistrictFile) -> None:
+    """Raise unless phones can trust the result page; a simulated district may do without a certificate."""
+    if options.results_cert is not None and options.results_key is not None:
+        host = origin_host(file.results.origin)
+        if not file.results.origin.startswith("https:"):
+            raise OptionError("--results-cert needs [results] origin in district.toml: the https address it stands for")
+        check_trusted(options.results_cert, options.results_key, host)
+    elif options.real and file.has_kiosks:
+        raise OptionError(
+            f"slips send visitors to {file.results.origin}: give with --results-cert and --results-key a certificate "
+            "for it that their phones trust, such as one of a public authority"
+        )
+    elif file.results.origin.startswith("https:"):
+        raise OptionError(
+            f"[results] origin is {file.results.origin}: give its certificate with --results-cert and --results-key, "
+            "or leave the origin empty for http://localhost"
+        )
 
 
 def free_ports(count: int) -> list[int]:
@@ -159,6 +181,7 @@ def _broker(options: UpOptions) -> Broker:
 
 def _check_ports(options: UpOptions, broker: Broker) -> None:
     check_port(PortNeed(options.listen, options.port, "--port"))
+    check_port(PortNeed(options.listen, options.results_port, "--results-port"))
     if broker.kind == "mosquitto":
         check_port(PortNeed(options.listen, options.broker_port, "--broker-port"))
     elif broker.kind == "iotcore":

@@ -180,6 +180,7 @@ class DistrictRun:
             token = f"kioskwatch device token DEVICE --settings {district.folder.backend_settings}"
             line(f"  Devices    enrol at {district.console_url} with the token of `{token}`")
             line(f"             fingerprint of the CA (SHA-256): {district.ca_fingerprint}")
+        self._announce_results()
         if district.broker.kind == "iotcore":
             line("  Broker     built-in, on loopback only: no certificates, no rights, nothing kept over its restart.")
             line("             Signed messages alone carry trust. Mosquitto is used as soon as it is installed.")
@@ -190,6 +191,14 @@ class DistrictRun:
             line(f"  Broker     {district.broker.kind}, {district.broker.host}:{district.broker.port}, {protection}")
         line("  Ctrl-C stops everything; starting again goes on where it was.")
         line()
+
+    def _announce_results(self) -> None:
+        district, line = self._district, self._progress.plain
+        if not district.file.has_kiosks:
+            return
+        line(f"  Results    {district.results_origin}")
+        if district.results_origin.startswith("http:"):
+            line("             for a browser on this machine: phones need https and a certificate that they trust")
 
 
 def history_wanted(district: plan.District) -> bool:

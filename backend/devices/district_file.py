@@ -8,32 +8,29 @@ a limit that is silently off.
 import datetime
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, NoReturn
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final, Literal
 
 import msgspec
 
+from backend.devices.file_lines import At, Lines
+from backend.devices.visitors import Fault, NoticeEntry, ResultsEntry, unfinished, wrong_form
 from backend.errors import DistrictFileError
 from contracts.errors import ContractError
 from contracts.layout import Assay, AssayLayout
 from contracts.metrics import DEVICE_KINDS, METRICS, SITE_KINDS
+from contracts.notice import LANGUAGES
 from contracts.query import is_tag_value
-from contracts.topics import check_name
 from contracts.windows import WEEKDAYS, Calendar
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_ENTRIES: Final = 5000  # of one kind; a district of 500 devices is large
-MAX_TEXT: Final = 120
 MAX_POPULATION: Final = 10**8
 MIN_READINGS: Final = 2
 MAX_READINGS: Final = 10_000
 MAX_HOLD_S: Final = 7 * 86_400  # a rule that waits longer protects nobody
-LANGUAGES: Final = frozenset({"en", "zh", "ar", "fr", "ru", "es"})
 
 _OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
-_HEADER = re.compile(r"\s*(\[\[?)\s*([a-z_]+)\s*\]\]?")
-_KEY = re.compile(r"\s*\"?([a-z_]+)\"?\s*[=.]")
 _PATH = re.compile(r"(.*?)(?: - at `\$\.?(.*?)`)?", re.DOTALL)
 _TOML_LINE = re.compile(r"\(at line (\d+)")
 
@@ -121,6 +118,13 @@ class DistrictFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     device: tuple[DeviceEntry, ...] = ()
     limit: tuple[LimitEntry, ...] = ()
     stuck: tuple[StuckEntry, ...] = ()
+    results: ResultsEntry = ResultsEntry()
+    notice: NoticeEntry = NoticeEntry()
+
+    @property
+    def has_kiosks(self) -> bool:
+        """Whether visitors come."""
+        return any(device.kind == "kiosk" for device in self.device)
 
     @property
     def utc_offset_s(self) -> int:
@@ -137,9 +141,12 @@ class DistrictFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return tuple(Assay(entry.code, entry.targets) for entry in self.assay)
 
 
-def parse_district(text: str) -> DistrictFile:
-    """Read and check the file; DistrictFileError names the line and the key."""
-    lines = _Lines(text)
+def parse_district(text: str, *, real: bool = False) -> DistrictFile:
+    """Read and check the file; DistrictFileError names the line and the key.
+
+    `real`: for real devices, where kiosks need a results address and a whole notice of the operator's own.
+    """
+    lines = Lines(text)
     if len(text) > MAX_FILE_BYTES:
         raise DistrictFileError(f"the file is longer than {MAX_FILE_BYTES} characters", key="file")
     try:
@@ -154,7 +161,15 @@ def parse_district(text: str) -> DistrictFile:
         raise DistrictFileError(sentence, key=path or "file", line=lines.line_of_path(path)) from exc
     for check in _CHECKS:
         check(file, lines)
+    if real:
+        for fault in lacking(file):
+            lines.refuse(fault)
     return file
+
+
+def lacking(file: DistrictFile) -> Iterator[Fault]:
+    """Yield what the file still lacks before kiosks may serve the public."""
+    return unfinished(file.results, file.notice) if file.has_kiosks else iter(())
 
 
 def offset_s(text: str) -> int:
@@ -164,66 +179,6 @@ def offset_s(text: str) -> int:
         raise ValueError("an offset looks like -05:00")
     seconds = int(found[2]) * 3600 + int(found[3]) * 60
     return -seconds if found[1] == "-" else seconds
-
-
-class _Lines:
-    """Where in the text an entry and its keys stand; None where the file is written in another style of TOML."""
-
-    def __init__(self, text: str) -> None:
-        self._keys: dict[tuple[str, int, str], int] = {}
-        self._headers: dict[tuple[str, int], int] = {}
-        counts: dict[str, int] = {}
-        table, index = "", 0
-        for number, line in enumerate(text.splitlines(), start=1):
-            header, key = _HEADER.match(line), _KEY.match(line)
-            if header is not None:
-                table = header[2]
-                index = counts.get(table, 0) if header[1] == "[[" else 0
-                counts[table] = index + 1
-                self._headers[table, index] = number
-            elif key is not None:
-                self._keys.setdefault((table, index, key[1]), number)
-
-    def line(self, table: str, index: int, key: str) -> int | None:
-        return self._keys.get((table, index, key)) or self._headers.get((table, index))
-
-    def line_of_path(self, path: str) -> int | None:
-        found = re.match(r"([a-z_]+)(?:\[(\d+)\])?(?:\.([a-z_]+))?", path)
-        return self.line(found[1], int(found[2] or 0), found[3] or "") if found else None
-
-    def at(self, table: str, index: int = 0) -> "_At":
-        return _At(self, table, index)
-
-
-@dataclass(frozen=True, slots=True)
-class _At:
-    """One entry of the file, as far as a complaint about it needs to know it."""
-
-    lines: _Lines
-    table: str
-    index: int
-
-    def refuse(self, key: str, sentence: str, cause: Exception | None = None) -> NoReturn:
-        shown = f"{self.table}.{key}" if self.table == "district" else f"{self.table} number {self.index + 1}, {key}"
-        raise DistrictFileError(sentence, key=shown, line=self.lines.line(self.table, self.index, key)) from cause
-
-    def name(self, key: str, value: str) -> None:
-        try:
-            check_name(value)
-        except ContractError as exc:
-            self.refuse(key, str(exc), exc)
-
-    def text(self, key: str, value: str, *, least: int = 1) -> None:
-        if not least <= len(value) <= MAX_TEXT:
-            self.refuse(key, f"{least} to {MAX_TEXT} characters")
-
-    def one_of(self, key: str, value: str, known: Collection[str]) -> None:
-        if value not in known:
-            self.refuse(key, f"one of {', '.join(sorted(known))}")
-
-    def refers(self, key: str, value: str, known: Collection[str], table: str) -> None:
-        if value not in known:
-            self.refuse(key, f"there is no [[{table}]] with this id")
 
 
 def _split_path(message: str) -> tuple[str, str]:
@@ -236,18 +191,18 @@ def _split_path(message: str) -> tuple[str, str]:
     return sentence.replace("Object ", "this table ", 1), path
 
 
-def _check_sizes(file: DistrictFile, lines: _Lines) -> None:
+def _check_sizes(file: DistrictFile, lines: Lines) -> None:
     for table in ("assay", "zone", "site", "device", "limit", "stuck"):
         if len(getattr(file, table)) > MAX_ENTRIES:
             lines.at(table, MAX_ENTRIES).refuse("id", f"at most {MAX_ENTRIES} of these")
 
 
-def _check_district(file: DistrictFile, lines: _Lines) -> None:
+def _check_district(file: DistrictFile, lines: Lines) -> None:
     entry, at = file.district, lines.at("district")
     at.name("id", entry.id)
     at.text("name", entry.name)
     at.one_of("week_start", entry.week_start, WEEKDAYS)
-    if not entry.languages or not set(entry.languages) <= LANGUAGES:
+    if not entry.languages or not set(entry.languages) <= set(LANGUAGES):
         at.refuse("languages", f"some of {', '.join(sorted(LANGUAGES))}")
     try:
         seconds = offset_s(entry.utc_offset)
@@ -260,7 +215,12 @@ def _check_district(file: DistrictFile, lines: _Lines) -> None:
         at.refuse("window_s", str(exc), exc)
 
 
-def _check_assays(file: DistrictFile, lines: _Lines) -> None:
+def _check_visitors(file: DistrictFile, lines: Lines) -> None:
+    for fault in wrong_form(file.results, file.notice):
+        lines.refuse(fault)
+
+
+def _check_assays(file: DistrictFile, lines: Lines) -> None:
     for index, entry in enumerate(file.assay):
         try:
             Assay(entry.code, entry.targets)
@@ -268,7 +228,7 @@ def _check_assays(file: DistrictFile, lines: _Lines) -> None:
             lines.at("assay", index).refuse("targets", str(exc), exc)
     _unique((entry.code for entry in file.assay), "assay", "code", lines)
     if not file.assay:
-        if any(device.kind == "kiosk" for device in file.device):
+        if file.has_kiosks:
             lines.at("assay").refuse("code", "a district with kiosks names at least one [[assay]]")
         return
     try:
@@ -277,7 +237,7 @@ def _check_assays(file: DistrictFile, lines: _Lines) -> None:
         lines.at("assay", len(file.assay) - 1).refuse("code", str(exc), exc)
 
 
-def _check_zones(file: DistrictFile, lines: _Lines) -> None:
+def _check_zones(file: DistrictFile, lines: Lines) -> None:
     if not file.zone:
         lines.at("zone").refuse("id", "a district has at least one [[zone]]")
     for index, zone in enumerate(file.zone):
@@ -291,7 +251,7 @@ def _check_zones(file: DistrictFile, lines: _Lines) -> None:
     _unique((entry.id for entry in file.zone), "zone", "id", lines)
 
 
-def _check_sites(file: DistrictFile, lines: _Lines) -> None:
+def _check_sites(file: DistrictFile, lines: Lines) -> None:
     zones = {entry.id for entry in file.zone}
     for index, site in enumerate(file.site):
         at = lines.at("site", index)
@@ -306,7 +266,7 @@ def _check_sites(file: DistrictFile, lines: _Lines) -> None:
     _unique((entry.id for entry in file.site), "site", "id", lines)
 
 
-def _check_devices(file: DistrictFile, lines: _Lines) -> None:
+def _check_devices(file: DistrictFile, lines: Lines) -> None:
     sites = {entry.id for entry in file.site}
     taken = {file.district.id, *(entry.id for entry in file.zone)}
     for index, device in enumerate(file.device):
@@ -320,7 +280,7 @@ def _check_devices(file: DistrictFile, lines: _Lines) -> None:
     _unique((entry.id for entry in file.device), "device", "id", lines)
 
 
-def _check_rules(file: DistrictFile, lines: _Lines) -> None:
+def _check_rules(file: DistrictFile, lines: Lines) -> None:
     for index, limit in enumerate(file.limit):
         _check_rule(limit.rule, limit.metric, lines.at("limit", index))
         _check_limit(limit, lines.at("limit", index))
@@ -332,13 +292,13 @@ def _check_rules(file: DistrictFile, lines: _Lines) -> None:
     _unique((stuck.rule for stuck in file.stuck), "stuck", "rule", lines, {limit.rule for limit in file.limit})
 
 
-def _check_rule(rule: str, metric: str, at: _At) -> None:
+def _check_rule(rule: str, metric: str, at: At) -> None:
     if not is_tag_value(rule):
         at.refuse("rule", "a rule's name is letters, digits, '_', '.', ':' and '-'")
     at.one_of("metric", metric, METRICS)
 
 
-def _check_limit(limit: LimitEntry, at: _At) -> None:
+def _check_limit(limit: LimitEntry, at: At) -> None:
     if (limit.above is None) == (limit.below is None):
         at.refuse("above", "exactly one of above and below")
     metric = METRICS[limit.metric]
@@ -358,6 +318,7 @@ def _check_limit(limit: LimitEntry, at: _At) -> None:
 _CHECKS: Final = (
     _check_sizes,
     _check_district,
+    _check_visitors,
     _check_assays,
     _check_zones,
     _check_sites,
@@ -366,7 +327,7 @@ _CHECKS: Final = (
 )
 
 
-def _unique(values: Iterable[str], table: str, key: str, lines: _Lines, taken: Collection[str] = frozenset()) -> None:
+def _unique(values: Iterable[str], table: str, key: str, lines: Lines, taken: Collection[str] = frozenset()) -> None:
     seen = set(taken)
     for index, value in enumerate(values):
         if value in seen:

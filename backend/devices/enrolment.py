@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from backend.accounts.audit import AuditLog
 from backend.devices.authority import Authority, Issued, requested_key
 from backend.devices.registry import LiveRegistry
+from backend.devices.visitors import VisitTerms
 from backend.errors import InputError, NotAllowedError, NotFoundError
 from backend.web.security import ENROL, ENROL_REFUSED, RateLimits
 from backend.web.words import N_
@@ -74,6 +75,11 @@ class EnrolAnswer(msgspec.Struct, frozen=True):
     district: str
     simulated: bool
     layouts: list[LayoutAnswer]
+    # For kiosks alone, as the district file has it now; renewal brings changes.
+    results_origin: str
+    page_hash: str  # of the result page, printed on slip and screen
+    languages: list[str]
+    notice: dict[str, dict[str, str]] | None  # contracts.notice; None while it is not whole: no visits then
 
 
 class EnrolmentService:
@@ -102,11 +108,16 @@ class EnrolmentService:
         self._deployment_key = deployment_key
         self._broker = broker
         self._simulated = simulated
+        self._visitors = VisitTerms(results_origin="", page_hash="", languages=(), notice=None)
 
     @property
     def ca(self) -> str:
         """The CA's certificate; public."""
         return self._authority.pem
+
+    def tell_visitors(self, terms: VisitTerms) -> None:
+        """Take what kiosks are told from now on."""
+        self._visitors = terms
 
     def make_token(self, device: str, *, actor: str) -> str:
         """Return a one-time token for a device of the registry; earlier ones of that device end."""
@@ -198,7 +209,7 @@ class EnrolmentService:
 
     def _answer(self, device: str, issued: Issued) -> EnrolAnswer:
         snapshot = self._live.get()
-        district = snapshot.district
+        district, visitors = snapshot.district, self._visitors
         return EnrolAnswer(
             device=device,
             certificate=issued.pem,
@@ -211,6 +222,10 @@ class EnrolmentService:
             district=district.id,
             simulated=self._simulated,
             layouts=_layouts(snapshot),
+            results_origin=visitors.results_origin,
+            page_hash=visitors.page_hash,
+            languages=list(visitors.languages),
+            notice=None if visitors.notice is None else visitors.notice.texts(),
         )
 
 

@@ -11,11 +11,10 @@ import json
 import os
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,10 +28,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from edge.adapters.http import Answer, BackendClient
-from edge.core.enrolment import REENROL_LABEL, Enrolment, read_enrolment
+from edge.core.enrolment import REENROL_LABEL, Enrolment, read_enrolment, write_enrolment
 from edge.errors import EnrolmentError, EnrolmentRefusedError, SettingsError
 
 RENEW_AT: Final = 2 / 3  # of a certificate's life
+ASK_AGAIN_FOR_TERMS: Final = timedelta(days=1)  # each asking is a certificate
 DAY_S: Final = 86_400
 MAX_SENTENCE_CHARS: Final = 200
 _LATER: Final = frozenset({408, 425, 429})  # 4xx that mean "not now" and not "no"
@@ -43,11 +43,20 @@ _CLIENT_ERRORS: Final = range(400, 500)
 class Enroller:
     """Keys, certificate and enrolment of one device."""
 
-    def __init__(self, folder: Path, device: str, client: BackendClient, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str,
+        client: BackendClient,
+        now: Callable[[], datetime],
+        *,
+        wants_terms: bool = False,
+    ) -> None:
         self._folder = folder
         self._device = device
         self._client = client
         self._now = now
+        self._wants_terms = wants_terms  # a kiosk: without them it serves nobody
         self._key = self._load_or_make_key()
 
     @property
@@ -92,12 +101,14 @@ class Enroller:
         return self._keep(self._client.post("/api/v1/reenrol", json.dumps(request).encode()))
 
     def renewal_due(self) -> bool:
-        """Tell whether two thirds of the certificate's life are over."""
+        """Tell whether two thirds of the certificate's life are over, or a kiosk still lacks what visitors are told."""
         certificate = self._certificate()
         if certificate is None:
             return True
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        return self._now() >= begin + RENEW_AT * (end - begin)
+        if self._now() >= begin + RENEW_AT * (end - begin):
+            return True
+        return self._lacks_terms() and self._now() >= begin + ASK_AGAIN_FOR_TERMS
 
     def certificate_days(self) -> int:
         """Return how many whole days the certificate is good for; 0 or less when it is not."""
@@ -105,6 +116,10 @@ class Enroller:
         if certificate is None:
             return 0
         return int((certificate.not_valid_after_utc - self._now()).total_seconds() // DAY_S) + 1
+
+    def _lacks_terms(self) -> bool:
+        kept = self.current() if self._wants_terms else None
+        return kept is not None and isinstance(kept.visit_terms(), str)
 
     # --- files ------------------------------------------------------------------------------------------
 
@@ -161,7 +176,7 @@ class Enroller:
         try:
             self._write("ca.pem", enrolment.ca.encode())
             self._write("device.pem", enrolment.certificate.encode())
-            self._write("enrolment.json", msgspec.json.encode(enrolment))
+            self._write("enrolment.json", write_enrolment(enrolment))
         except OSError as exc:
             raise EnrolmentError(f"the certificate cannot be kept: {exc.strerror}") from exc
         return enrolment

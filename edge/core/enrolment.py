@@ -2,19 +2,36 @@
 
 import base64
 import binascii
-from typing import Final
+import re
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.errors import ContractError
 from contracts.layout import Assay, AssayLayout
+from contracts.notice import LANGUAGES, Notice
 from contracts.windows import WEEKDAYS, Calendar
 from edge.core.layouts import LayoutBook, layout_book
 from edge.errors import EnrolmentError
 
 MAX_ANSWER_BYTES: Final = 256 * 1024  # a hundred layouts of the largest size are below it
 REENROL_LABEL: Final = b"kioskwatch/reenrol/v1\x00"
+MAX_ORIGIN_CHARS: Final = 100  # as district.toml allows: a slip's QR holds it beside the code
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.:\[\]-]+")
+_PAGE_HASH: Final = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class VisitTerms:
+    """What a kiosk has to tell a visitor before anything is tested; all of it, or no visit starts."""
+
+    results_origin: str  # printed on the slip, in front of the fragment
+    page_hash: str  # of the result page's files
+    languages: tuple[str, ...]  # as the screen offers them, the district's own first
+    notice: Notice
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):
@@ -50,6 +67,23 @@ class Enrolment(msgspec.Struct, frozen=True):
     district: str
     layouts: list[_LayoutEntry]
     simulated: bool | None = None
+    # For kiosks; a backend from before the result page says none of them, and other devices need none.
+    results_origin: str = ""
+    page_hash: str = ""
+    languages: tuple[str, ...] = ()
+    notice: Notice | None = None
+
+    def visit_terms(self) -> VisitTerms | str:
+        """Return what visitors are told, or the sentence why no visit may start."""
+        if not self.results_origin or self.notice is None:
+            missing = "[results] origin" if not self.results_origin else "[notice]"
+            return (
+                f"no visits start: the district's {missing} is not whole; complete district.toml and start the backend "
+                "again: this kiosk asks within a day"
+            )
+        if not self.page_hash or not self.languages:
+            return "no visits start: the backend told no result page; update it, then let this device enrol again"
+        return VisitTerms(self.results_origin, self.page_hash, self.languages, self.notice)
 
     def calendar(self) -> Calendar:
         """Return the district's windows."""
@@ -71,6 +105,11 @@ class Enrolment(msgspec.Struct, frozen=True):
         return Ed25519PublicKey.from_public_bytes(base64.b64decode(padded, altchars=b"-_", validate=True))
 
 
+def write_enrolment(enrolment: Enrolment) -> bytes:
+    """Return the answer as `read_enrolment` reads it, to be kept."""
+    return msgspec.json.encode(enrolment, enc_hook=_plain)
+
+
 def read_enrolment(content: bytes, device: str) -> Enrolment:
     """Read an answer, or the file it was kept in; EnrolmentError when it is not one for this device."""
     if len(content) > MAX_ANSWER_BYTES:
@@ -80,8 +119,24 @@ def read_enrolment(content: bytes, device: str) -> Enrolment:
         enrolment.calendar()
         enrolment.layout_book()
         enrolment.deployment_key()
+        _check_visitors(enrolment)
     except (msgspec.MsgspecError, UnicodeDecodeError, ContractError, binascii.Error, ValueError) as exc:
         raise EnrolmentError(f"the answer cannot be used: {exc}") from exc
     if enrolment.device != device:
         raise EnrolmentError("the answer is for another device")
     return enrolment
+
+
+def _check_visitors(enrolment: Enrolment) -> None:
+    """ValueError for what slip and screen could not carry; nothing at all is fine."""
+    origin, languages = enrolment.results_origin, enrolment.languages
+    if origin and (len(origin) > MAX_ORIGIN_CHARS or _ORIGIN.fullmatch(origin) is None):
+        raise ValueError("results_origin is no origin")
+    if enrolment.page_hash and _PAGE_HASH.fullmatch(enrolment.page_hash) is None:
+        raise ValueError("page_hash is not 16 hex digits")
+    if not set(languages) <= set(LANGUAGES) or len(set(languages)) != len(languages):
+        raise ValueError(f"languages are some of {', '.join(LANGUAGES)}, each once")
+
+
+def _plain(value: Any) -> dict[str, str]:  # noqa: ANN401 - msgspec hands over what it does not know
+    return dict(value)  # a notice's texts, which nobody may change

@@ -12,6 +12,7 @@ from typing import Final
 from contracts.clock import Clock
 from contracts.messages import TQ_DISCIPLINED
 from contracts.windows import NS, tick_of, tick_start_ns
+from edge.core.enrolment import VisitTerms
 from edge.core.layouts import LayoutBook
 from edge.core.outcome import AssayTable, RunReport, assay_table, calls_of
 from edge.core.visit import VisitRules, new_sample_id
@@ -66,6 +67,7 @@ class KioskTask:
         self._release_copied = False  # unknown after a start: copying again changes nothing (C23)
         self._retry_s = 0.0
         self._waiting = False
+        self._no_visits: str | None = None
         self.instrument_ok = False
         self.model = ("", "")
 
@@ -86,6 +88,13 @@ class KioskTask:
         """Take a new list of layouts."""
         self._visits.use_layouts(layouts)
         self._table = self._table_of(layouts, self._clock.now_ns())
+
+    def use_terms(self, terms: VisitTerms | str) -> None:
+        """Take what visitors are told, or the sentence why nobody can be told anything: then no test starts."""
+        reason = terms if isinstance(terms, str) else None
+        if reason is not None and reason != self._no_visits:
+            _LOG.error("%s", reason)
+        self._no_visits = reason
 
     def step(self) -> None:
         """Do what is due, and hear the analyser."""
@@ -179,7 +188,7 @@ class KioskTask:
         """Reserve a run and order it; order none when the kiosk may not or cannot start."""
         now_ns = self._clock.now_ns()
         sample: str | None = new_sample_id(self._randbelow)
-        if self._visits.controls.failed or self._quality.now() != TQ_DISCIPLINED:
+        if self._no_visits is not None or self._visits.controls.failed or self._quality.now() != TQ_DISCIPLINED:
             sample = None
         try:
             if sample is not None:

@@ -24,6 +24,7 @@ from gateway.settings import GatewaySettings
 from mqttlink.session import Session
 from mqttlink.types import LinkSettings
 from stores.series.open import open_series
+from stores.state.cohorts import CohortStore
 from stores.state.database import open_for_reading, open_for_writing
 from stores.state.journal import PROJECTED, IngestState
 
@@ -53,7 +54,8 @@ class Ingest:
         verifier = Verifier(settings.verifiers)
         stack.callback(verifier.close)
         self.state = IngestState(database)
-        self.service = IngestService(self.state, clock=clock, registry=registry, verifier=verifier)
+        cohorts = CohortStore(stack.enter_context(open_for_writing(settings.state, "cohorts", shared=settings.shared)))
+        self.service = IngestService(self.state, cohorts, clock=clock, registry=registry, verifier=verifier)
         self.counters = Counters(series=series, district=lambda: registry.world().registry.district.id, clock=clock)
         self.projector = Projector(
             reading=IngestState(reading),

@@ -24,8 +24,18 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "records": ("records",),
     "duplicates": ("duplicates",),
     "thinned": ("thinned",),
-    "refused": ("oversize", "topic", "unknown_device", "signature", "foreign_outbox", "not_taken_here"),
-    "dead_letters": ("version", "malformed", "range", "allow_list", "layout", "second_release", "projection", "defect"),
+    "refused": ("oversize", "topic", "unknown_device", "signature", "foreign_outbox"),
+    "dead_letters": (
+        "version",
+        "malformed",
+        "range",
+        "allow_list",
+        "layout",
+        "second_release",
+        "second_tick",
+        "projection",
+        "defect",
+    ),
 }
 
 

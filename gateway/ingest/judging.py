@@ -20,6 +20,7 @@ from gateway.ingest.marks import Range, TooManyGapsError, new_mark, take
 from gateway.ingest.safety import Watch, WatchKey
 from gateway.ingest.steps import Admitted, Content, Reason, Received, Refusal
 from gateway.ingest.world import World
+from stores.state.cohorts import SealedTick
 from stores.state.dead_letters import DeadLetter
 from stores.state.journal import IngestBatch, JournalEntry
 
@@ -46,11 +47,13 @@ class Judging:
     world: World
     now_ns: int
     has_release: Callable[[str, int], bool]
+    sealed_body: Callable[[str, int], bytes | None]
     entries: list[JournalEntry] = field(default_factory=list)
     decoded: list[Content] = field(default_factory=list)  # of each entry, for the projection
     marks: dict[MarkKey, Mark] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     releases: dict[tuple[str, int], ReleaseRow] = field(default_factory=dict)
+    ticks: dict[tuple[str, int], SealedTick] = field(default_factory=dict)  # for the cohort store, before the commit
     signals: list[Signal] = field(default_factory=list)
     reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class Judging:
         if not self._own_outbox(admitted, content.ob):
             return
         if isinstance(content, Frame):
-            self._release(admitted, content)
+            self._frame(admitted, content)
         elif isinstance(content, Batch):
             self._batch(admitted, content)
         else:
@@ -207,9 +210,27 @@ class Judging:
         self.watches.update(changed)
         self.signals += signals
 
-    def _release(self, admitted: Admitted, frame: Frame) -> None:
-        if self._take(admitted, Identity(frame.ob, frame.seq, 1, frame.lo)):
+    def _frame(self, admitted: Admitted, frame: Frame) -> None:
+        if not self._take(admitted, Identity(frame.ob, frame.seq, 1, frame.lo)):
+            return
+        if admitted.kind == "sealed":
+            self._judged_tick(admitted, frame)
+        else:
             self._judged_release(admitted, frame)
+
+    def _judged_tick(self, admitted: Admitted, frame: Frame) -> None:
+        """C24: what is taken goes to the cohort store alone; of what is not, nothing but the reason stays."""
+        key = (admitted.device.id, frame.start)
+        reason = steps.judge_tick(frame, admitted.device, self.now_ns)
+        if reason is None:
+            held = self.ticks[key].body if key in self.ticks else self.sealed_body(*key)
+            if held is not None and held != frame.body:
+                reason = "second_tick"
+        if reason is not None:
+            self._refused(admitted, reason, frame.ob, frame.seq, frame.seq)
+            return
+        self.counts["ticks"] += 1
+        self.ticks[key] = SealedTick(*key, frame.body)
 
     def _judged_release(self, admitted: Admitted, frame: Frame) -> None:
         device, start_ns = admitted.device, frame.start * NS
@@ -290,6 +311,7 @@ class Judging:
         n: int | None = None,
         keep: bool = False,
     ) -> None:
+        keep = keep and admitted is not None and admitted.kind != "sealed"  # C24
         self.dead_letters.append(
             DeadLetter(
                 device=None if admitted is None else admitted.device.id,

@@ -100,7 +100,7 @@ class IngestLoop:
             return
 
     def _look_after(self) -> None:
-        """Retention (C20): rows not yet projected stay, and when they alone fill the cap reading stops."""
+        """Retention (C20, C26): rows not yet projected stay, and when they alone fill the cap reading stops."""
         now_s = self._clock.real_s()
         if now_s - self._looked_s < LOOK_AFTER_S and not self.held:
             return
@@ -110,6 +110,8 @@ class IngestLoop:
             if self._state.prune(before_ns, self._journal_max_bytes) == MAX_PRUNED:
                 self._looked_s = float("-inf")  # there is more: look again after the next batch
             self._state.prune_letters(before_ns)
+            if self._service.forget_expired():
+                self._looked_s = float("-inf")  # likewise
             _, waiting = self._state.journal_bytes()
         except StoreError as exc:
             _LOG.warning("journal retention: %s; tried again later", exc)

@@ -4,6 +4,7 @@
              4    signature                      Verifier.begin
     finish   5    schema version                 steps.read
              6-8  replay, ranges, allow-list     Judging.accept
+             sealed ticks                        CohortStore.add: durable before they are marked (C24)
              commit                              IngestState.commit: journal, marks and all else, ONE transaction (C16)
     then, and only then                          acknowledgements: to the broker by the inbox, to devices from the marks
 
@@ -19,10 +20,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from contracts.clock import Clock
+from contracts.cohorts import oldest_cohort
 from contracts.messages import Batch, Reading
 from contracts.registry import Device
 from contracts.rows import Mark
-from contracts.windows import NS
+from contracts.windows import NS, tick_of
 from gateway.ingest import safety, steps
 from gateway.ingest.handover import Handover
 from gateway.ingest.judging import Judging, Known, shown
@@ -31,6 +33,7 @@ from gateway.ingest.steps import Admitted, Received, Refusal
 from gateway.ingest.verifier import Checking, Verifier
 from gateway.ingest.world import World
 from stores.errors import ConflictError, StoreAuthError, StoreUnavailableError, WriterLockedError
+from stores.state.cohorts import MAX_DELETED, CohortStore
 from stores.state.dead_letters import DeadLetter
 from stores.state.journal import IngestBatch, IngestState
 
@@ -85,8 +88,11 @@ class Registry(Protocol):
 class IngestService:
     """Judges messages and makes the judgement durable."""
 
-    def __init__(self, state: IngestState, *, clock: Clock, registry: Registry, verifier: Verifier) -> None:
+    def __init__(
+        self, state: IngestState, cohorts: CohortStore, *, clock: Clock, registry: Registry, verifier: Verifier
+    ) -> None:
         self._state = state
+        self._cohorts = cohorts
         self._clock = clock
         self._registry = registry
         self._verifier = verifier
@@ -136,6 +142,11 @@ class IngestService:
         marks = {mark.key: mark for part in parts for mark in part.marks}
         return Judged(list(marks.values()), parts[0].reborn | parts[1].reborn, dict(counts))
 
+    def forget_expired(self) -> bool:
+        """Delete cohorts one hour after the last of their results expired (C26); tell whether there is more to do."""
+        complete = tick_of(self._clock.now_ns()) - 1
+        return self._cohorts.forget(oldest_cohort(complete)) >= MAX_DELETED
+
     def _committed(self, checked: Sequence[Checked]) -> Judged:
         for _ in range(CONFLICTS - 1):
             judging = self._judge(checked)
@@ -146,6 +157,7 @@ class IngestService:
         return self._commit(self._judge(checked))
 
     def _commit(self, judging: Judging) -> Judged:
+        self._cohorts.add(list(judging.ticks.values()))
         last_id = self._state.commit(judging.batch())
         judging.settle()
         self.handover.put(last_id - len(judging.entries) + 1, judging.entries, judging.decoded)
@@ -158,16 +170,15 @@ class IngestService:
                 judging.refuse(received, verdict)
                 continue
             content = steps.read(verdict)  # 5
-            if not isinstance(content, Refusal):
-                judging.accept(verdict, content)  # 6 7 8
-            elif content.reason == "not_taken_here":
-                judging.refuse(received, content)
-            else:
+            if isinstance(content, Refusal):
                 judging.refuse_signed(verdict, content)
+            else:
+                judging.accept(verdict, content)  # 6 7 8
         return judging
 
     def _judging(self) -> Judging:
-        return Judging(self._known, self._registry.world(), self._clock.now_ns(), self._state.has_release)
+        world, now_ns = self._registry.world(), self._clock.now_ns()
+        return Judging(self._known, world, now_ns, self._state.has_release, self._cohorts.body_of)
 
     def _put_aside(self, received: Received, exc: Exception) -> Judged:
         """Count a message that nothing takes; it is not judged, so its device keeps what it holds."""

@@ -4,11 +4,11 @@
     4 signature                                          the service, in slices (`verifier`)
     5 schema version                                     `read`
     6 replay                                             `marks.take`, and `newer` for documents
-    7 ranges · 8 allow-list                              `judge_record`, `judge_release`
+    7 ranges · 8 allow-list                              `judge_record`, `judge_release`, `judge_tick`
 
 Before 4 holds nothing is decoded and nothing moves a mark. A refusal before it is counted and kept without payload;
-one after it is a dead letter with its payload, unless that is a second look at a window (C22). A record that cannot be
-read leaves its neighbours in the message readable.
+one after it is a dead letter with its payload, unless that is a second look at a window (C22) or sealed (C24). A record
+that cannot be read leaves its neighbours in the message readable.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from contracts.codec import CONTENT_BINARY, check_wire_size, unpack_json
+from contracts.cohorts import cohort_of, deletion_tick
 from contracts.errors import (
     ContractError,
     EnvelopeError,
@@ -25,7 +26,7 @@ from contracts.errors import (
     TopicError,
     VersionError,
 )
-from contracts.frames import Frame, ReleaseBody
+from contracts.frames import Frame, ReleaseBody, TickBody
 from contracts.messages import (
     MAX_VALUES,
     TIME_QUALITIES,
@@ -44,7 +45,7 @@ from contracts.metrics import METRICS, check_event
 from contracts.registry import Device
 from contracts.rows import AssayCounts, DeviceReport
 from contracts.topics import DOCUMENTS, UpTopic
-from contracts.windows import NS
+from contracts.windows import NS, tick_of
 from gateway.ingest.world import Place, World
 
 Reason = Literal[
@@ -59,7 +60,7 @@ Reason = Literal[
     "allow_list",
     "layout",
     "second_release",
-    "not_taken_here",
+    "second_tick",
     "projection",
     "defect",
 ]
@@ -71,6 +72,8 @@ MIN_TIME_NS: Final = 946_684_800 * NS  # 1 January 2000
 # A kiosk may be cut off for long and keeps every release. But a window older than a season changes no decision, while
 # one of years ago would move the weeks from which detectors learn, and shut a zone's public history out.
 MAX_LATE_S: Final = 92 * 24 * 3600
+TICK_SLACK: Final = 1  # ticks that a kiosk's clock may be ahead; nothing is public before its tick has ended here
+TICK_KINDS: Final = frozenset({"kiosk"})  # of devices: nobody else has anything to seal
 WINDOW_SLACK_S: Final = 600  # a release may come a tick before the gateway's clock says that its window is over
 
 
@@ -122,6 +125,8 @@ class Release:
 
 Content = Batch | Frame | Document
 
+FRAMES: Final = frozenset({"release", "sealed"})  # kinds of messages that are one binary frame
+
 
 def admit(received: Received, world: World) -> Admitted | Refusal:
     """Checks 1 to 3."""
@@ -146,9 +151,7 @@ def _topic(text: str) -> UpTopic:
 
 def read(admitted: Admitted) -> Content | Refusal:
     """Check 5, for a message whose signature holds (4)."""
-    if admitted.kind == "sealed":
-        return Refusal("not_taken_here")  # sealed ticks go to the cohort store; without one the kiosk keeps them
-    if admitted.kind == "release":
+    if admitted.kind in FRAMES:
         return _read_frame(admitted.received)
     received = admitted.received
     try:
@@ -187,7 +190,7 @@ def _read_batch(stream: str, plain: bytes) -> Content | Refusal:
 def _read_frame(received: Received) -> Frame | Refusal:
     try:
         if received.content_type != CONTENT_BINARY:
-            raise EnvelopeError("a release is binary")
+            raise EnvelopeError("a release and a tick are binary")
         return Frame.decode(received.wire)
     except ContractError as exc:
         return Refusal(_reason_of(exc))
@@ -267,6 +270,19 @@ def judge_release(frame: Frame, world: World, now_ns: int) -> Release | Refusal:
         valid, invalid = next(numbers), next(numbers)
         counters[assay.code] = AssayCounts(valid, invalid, {target: next(numbers) for target in assay.targets})
     return Release(frame, body.layout, counters, late=now_ns >= over_ns + world.calendar.window_ns)
+
+
+def judge_tick(frame: Frame, device: Device, now_ns: int) -> Reason | None:
+    """Checks 7 and 8 for a sealed tick (C25); None when it may be stored. Nothing is looked at but its length."""
+    if device.kind not in TICK_KINDS:
+        return "allow_list"
+    try:
+        TickBody.decode(frame.body)
+    except EnvelopeError:
+        return "malformed"
+    now = tick_of(now_ns)
+    expired = now > deletion_tick(cohort_of(frame.start))
+    return "range" if expired or frame.start > now + TICK_SLACK else None
 
 
 def _reason_of(exc: ContractError) -> Reason:

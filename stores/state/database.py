@@ -4,7 +4,7 @@
 an flock beside the file, or an advisory lock that the writing connection itself holds, so that a server that went away
 and came back is written only by who gets the lock anew. It migrates the schema (a SQLite file after a copy of it) and
 is the only one that checkpoints; its transactions take turns. Readers cannot write, and what they read between two
-commits is one state.
+commits is one state. `cohorts` forgets: what is deleted there is overwritten, and nothing keeps a copy of it.
 """
 
 import sqlite3
@@ -30,8 +30,8 @@ from stores.errors import (
 from stores.lease import FileLease, file_identity
 from stores.state.migrations.runner import migrate
 
-Owner = Literal["ingest", "analyse", "backend"]
-OWNERS: Final[tuple[Owner, ...]] = ("ingest", "analyse", "backend")
+Owner = Literal["ingest", "analyse", "backend", "cohorts"]  # their locks are numbered: a new one comes last
+OWNERS: Final[tuple[Owner, ...]] = ("ingest", "analyse", "backend", "cohorts")
 Transaction = Connection
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -41,6 +41,10 @@ _READERS: Final = 8
 # One lock number an owner, in a class of its own so that no other use of the server meets it.
 _LOCK_CLASS: Final = 0x6B77  # "kw"
 _LOCKS: Final[dict[Owner, int]] = {owner: number for number, owner in enumerate(OWNERS, start=1)}
+_LASTING: Final = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+# No WAL, in which deleted pages would live on, and no copy before an update: nothing expires in a copy.
+_FORGETTING: Final = ("journal_mode = TRUNCATE", "secure_delete = ON", "temp_store = MEMORY", "synchronous = FULL")
+_FORGETFUL: Final[frozenset[Owner]] = frozenset({"cohorts"})
 _PRIMARY_CODE: Final = 0xFF  # an extended SQLite result code keeps the primary one in its low byte
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL})
 _UNAVAILABLE: Final = frozenset(
@@ -171,10 +175,10 @@ def _open_file(folder: Path, owner: Owner) -> Database:
         raise StoreUnavailableError(f"cannot make the folder {folder}: {exc.strerror}") from exc
     file = folder / f"{owner}.db"
     lease = FileLease(file)
-    writer = _file_writer(file)
+    writer = _file_writer(file, _FORGETTING if owner in _FORGETFUL else _LASTING)
     try:
         with translated(owner):
-            migrate(writer, owner, file=file)
+            migrate(writer, owner, file=None if owner in _FORGETFUL else file)
     except StoreError:
         writer.dispose()
         lease.release()
@@ -182,7 +186,7 @@ def _open_file(folder: Path, owner: Owner) -> Database:
     return Database(owner, _file_readers(file), writer, lease)
 
 
-def _file_writer(file: Path) -> Engine:
+def _file_writer(file: Path, pragmas: tuple[str, ...]) -> Engine:
     engine = create_engine(
         f"sqlite:///{file}",
         hide_parameters=True,
@@ -196,7 +200,7 @@ def _file_writer(file: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a DBAPI connection
         connection.isolation_level = None  # BEGIN is ours, see below: pysqlite's own would come too late
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -26,6 +26,7 @@ ID: Final = BigInteger().with_variant(Integer, "sqlite")
 INGEST: Final = MetaData()
 ANALYSE: Final = MetaData()
 BACKEND: Final = MetaData()
+COHORTS: Final = MetaData()
 
 
 def _big(name: str, *, null: bool = False) -> Column[int]:
@@ -157,6 +158,20 @@ REPORTS: Final = Table(
 )
 INGEST_SIGNALS: Final = signals_table(INGEST)
 INGEST_CURSORS: Final = cursors_table(INGEST)
+
+# --- cohorts ------------------------------------------------------------------------------------------
+# Without row numbers, which would tell in which order ticks came.
+SEALED_TICKS: Final = Table(
+    "sealed_ticks",
+    COHORTS,
+    _text("device"),
+    _big("tick"),
+    _big("cohort"),
+    _bytes("body"),
+    PrimaryKeyConstraint("device", "tick"),
+    Index("sealed_ticks_by_cohort", "cohort"),
+    sqlite_with_rowid=False,
+)
 
 # --- analyse ------------------------------------------------------------------------------------------
 ANALYSE_SIGNALS: Final = signals_table(ANALYSE)

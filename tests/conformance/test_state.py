@@ -27,7 +27,7 @@ from stores.state.devices import Certificate, Registry, load_registry
 from stores.state.journal import IngestState
 from stores.state.signals import signals_after
 
-OWNERS: list[Owner] = ["ingest", "analyse", "backend"]
+OWNERS: list[Owner] = ["ingest", "analyse", "backend", "cohorts"]
 
 
 def co2(phase: str = "raised", onset_ns: int = 10) -> Signal:
@@ -39,7 +39,12 @@ def co2(phase: str = "raised", onset_ns: int = 10) -> Signal:
 
 @pytest.mark.parametrize("owner", OWNERS)
 def test_the_migrations_make_exactly_the_tables_that_the_code_describes(spec: str, owner: Owner) -> None:
-    described: dict[Owner, MetaData] = {"ingest": tables.INGEST, "analyse": tables.ANALYSE, "backend": tables.BACKEND}
+    described: dict[Owner, MetaData] = {
+        "ingest": tables.INGEST,
+        "analyse": tables.ANALYSE,
+        "backend": tables.BACKEND,
+        "cohorts": tables.COHORTS,
+    }
     with open_for_writing(spec, owner) as database, database.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), described[owner]) == []
 

@@ -24,7 +24,7 @@ from edge.adapters.enrolment import Enroller
 from edge.adapters.http import BackendClient
 from edge.bootstrap import obtain
 from edge.core.backoff import Backoff
-from edge.core.enrolment import REENROL_LABEL, Enrolment
+from edge.core.enrolment import REENROL_LABEL, Enrolment, VisitTerms
 from edge.errors import EnrolmentError, EnrolmentRefusedError, SettingsError
 from edge.settings import LoadedCabinet, load_cabinet
 from tests.support.enrolled import certificate, enrolment_answer
@@ -43,6 +43,7 @@ class Backend:
     deployment: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     authority: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     days: float = 30
+    changes: dict[str, Any] = field(default_factory=dict)
     other: Callable[[], tuple[int, bytes]] | None = None
 
     def answer(self, path: str, request: dict[str, Any]) -> tuple[int, bytes]:
@@ -53,8 +54,8 @@ class Backend:
         key = csr.public_key()
         assert isinstance(key, Ed25519PublicKey)
         assert csr.is_signature_valid
-        pem = certificate(DEVICE, key, self.authority, days=self.days)
-        answer = enrolment_answer(DEVICE, key, broker_port=1, deployment=self.deployment, certificate=pem)
+        told = {"certificate": certificate(DEVICE, key, self.authority, days=self.days), **self.changes}
+        answer = enrolment_answer(DEVICE, key, broker_port=1, deployment=self.deployment, **told)
         return 200, json.dumps(answer).encode()
 
 
@@ -101,9 +102,11 @@ def _served(tls: Path | None = None) -> Iterator[Backend]:
         server.server_close()
 
 
-def _enroller(folder: Path, url: str, *, fingerprint: str | None = None, days_later: float = 0) -> Enroller:
+def _enroller(
+    folder: Path, url: str, *, fingerprint: str | None = None, days_later: float = 0, wants_terms: bool = False
+) -> Enroller:
     client = BackendClient(url, ca_file=folder / "ca.pem", ca_fingerprint=fingerprint)
-    return Enroller(folder, DEVICE, client, lambda: real_now() + timedelta(days=days_later))
+    return Enroller(folder, DEVICE, client, lambda: real_now() + timedelta(days=days_later), wants_terms=wants_terms)
 
 
 def test_a_device_makes_its_key_asks_with_its_token_and_keeps_the_answer(tmp_path: Path) -> None:
@@ -136,6 +139,22 @@ def test_a_certificate_is_renewed_at_two_thirds_of_its_life_by_the_same_key(tmp_
         assert (path, request["device"]) == ("/api/v1/reenrol", DEVICE)
         sig = base64.urlsafe_b64decode(request["sig"] + "==")
         enroller.key.public_key().verify(sig, REENROL_LABEL + request["csr"].encode())
+
+
+@pytest.mark.parametrize("changes", [{"notice": None}, {"results_origin": ""}, {"page_hash": ""}])
+def test_a_kiosk_that_was_told_nothing_for_visitors_asks_again_after_a_day(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    with _served() as backend:
+        backend.changes = changes
+        _enroller(tmp_path, backend.url).enrol("once")
+        assert not _enroller(tmp_path, backend.url, days_later=1.5).renewal_due()  # an air monitor needs none of it
+        assert not _enroller(tmp_path, backend.url, days_later=0.9, wants_terms=True).renewal_due()
+        kiosk = _enroller(tmp_path, backend.url, days_later=1.1, wants_terms=True)
+        assert kiosk.renewal_due()
+        backend.changes = {}
+        assert isinstance(kiosk.renew().visit_terms(), VisitTerms)
+        assert not kiosk.renewal_due()
 
 
 def test_a_certificate_that_has_run_out_is_no_enrolment_and_can_still_be_renewed(tmp_path: Path) -> None:

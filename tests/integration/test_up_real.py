@@ -17,6 +17,7 @@ from backend.devices.authority import issue_server
 from contracts.windows import to_ns
 from kioskwatch.plan import STARTER_DISTRICT
 from tests.support.district import real_now
+from tests.support.notices import filled
 from tests.support.process import Program, free_port, wait_until
 from tests.support.up import Console, RunningUp
 
@@ -25,10 +26,21 @@ pytestmark = pytest.mark.timeout(120)
 OWN = (sys.executable, "-m", "kioskwatch")
 
 
+def _real(folder: Path, *, name: str = "my-district") -> tuple[str, ...]:
+    """What an operator brings: a filled district file, and a certificate that phones trust for the result page."""
+    path = folder / "district.toml"
+    path.write_text(filled(STARTER_DISTRICT.read_text()).replace('id = "my-district"', f'id = "{name}"'))
+    issue_server(folder / "public", ["results.harbour.internal"], real_now())
+    certificate, key = folder / "public" / "server.pem", folder / "public" / "server.key"
+    results = ("--results-cert", str(certificate), "--results-key", str(key))
+    return ("--no-simulators", "--district", str(path), *results)
+
+
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
-    """A district for real devices, from the starter file."""
-    running = RunningUp(tmp_path_factory.mktemp("real") / "var", "--no-simulators", "--listen", "127.0.0.1")
+    """A district for real devices, from the starter file with a notice of the operator's own."""
+    folder = tmp_path_factory.mktemp("real")
+    running = RunningUp(folder / "var", *_real(folder), "--listen", "127.0.0.1", trusting=folder / "public" / "ca.pem")
     try:
         yield running.wait_ready()
     finally:
@@ -112,23 +124,36 @@ def test_the_administration_api_wants_its_token(up: RunningUp) -> None:
     assert answer.status_code in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
 
 
-def test_a_first_start_leaves_a_district_file_to_edit_that_releases_once_a_day(up: RunningUp) -> None:
-    assert tomllib.loads((up.state / "district.toml").read_text())["district"]["window_s"] == 86_400
+def test_a_first_start_leaves_a_district_file_to_complete_and_says_what_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    up = RunningUp(folder, "--no-simulators")
+    assert up.wait() == 2
+    (sentence,) = up.complained
+    assert sentence.startswith("kioskwatch up: ")
+    assert "results.origin" in sentence
+    assert tomllib.loads((folder / "district.toml").read_text())["district"]["window_s"] == 86_400
 
 
 def test_the_operators_own_district_file_and_certificate_are_used(tmp_path: Path) -> None:
     state = tmp_path / "var"
     state.mkdir()
-    text = STARTER_DISTRICT.read_text()
-    (state / "district.toml").write_text(text.replace('id = "my-district"', 'id = "harbour"'))
-    issue_server(tmp_path / "public", ["console.example"], real_now())
-    certificate, key = tmp_path / "public" / "server.pem", tmp_path / "public" / "server.key"
-    up = RunningUp(state, "--no-simulators", "--tls-cert", str(certificate), "--tls-key", str(key)).wait_ready()
+    words = _real(tmp_path, name="harbour")
+    (tmp_path / "district.toml").rename(state / "district.toml")
+    own = [word for word in words if word not in {"--district", str(tmp_path / "district.toml")}]
+    issue_server(tmp_path / "console", ["console.example"], real_now())
+    tls = (
+        "--tls-cert",
+        str(tmp_path / "console" / "server.pem"),
+        "--tls-key",
+        str(tmp_path / "console" / "server.key"),
+    )
+    up = RunningUp(state, *own, *tls, trusting=tmp_path / "public" / "ca.pem").wait_ready()
     try:
-        trust = ssl.create_default_context(cafile=str(tmp_path / "public" / "ca.pem"))
+        trust = ssl.create_default_context(cafile=str(tmp_path / "console" / "ca.pem"))
         trust.check_hostname = False  # the certificate is for another name than this test's address
         assert httpx.get(f"{up.url}/healthz", verify=trust, trust_env=False).status_code == 200
         assert "fingerprint of the CA" in up.text
+        assert "Results    https://results.harbour.internal" in up.text
         assert "district harbour: new" in (state / "logs" / "backend.log").read_text()
     finally:
         assert up.stop() == 0, up.text

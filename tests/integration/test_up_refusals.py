@@ -12,7 +12,9 @@ import pytest
 
 from backend.devices.authority import issue_server
 from kioskwatch.checks import take_lock
+from kioskwatch.plan import STARTER_DISTRICT
 from tests.support.district import real_now
+from tests.support.notices import filled
 from tests.support.process import free_port
 from tests.support.required import unavailable
 from tests.support.up import RunningUp
@@ -25,9 +27,9 @@ class Refused:
     """The outcome of a start that was refused."""
 
     def __init__(self, state: Path, *options: str, wrapper: tuple[str, ...] = ()) -> None:
-        ports = () if "--port" in options else ("--port", str(free_port()))
-        brokers = () if "--broker-port" in options else ("--broker-port", str(free_port()))
-        command = [*UP, "--state", str(state), *ports, *brokers, *options]
+        names = [name for name in ("--port", "--broker-port", "--results-port") if name not in options]
+        ports = [word for name in names for word in (name, str(free_port()))]
+        command = [*UP, "--state", str(state), *ports, *options]
         if wrapper:
             command = [*wrapper, shlex.join(command)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
@@ -48,6 +50,7 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(tmp_path: Path) -
         port = str(holder.getsockname()[1])
         Refused(tmp_path / "var", "--port", port).sentence(port, "taken", "--port")
         Refused(tmp_path / "var", "--broker-port", port).sentence(port, "taken", "--broker-port")
+        Refused(tmp_path / "var", "--results-port", port).sentence(port, "taken", "--results-port")
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
@@ -139,6 +142,38 @@ def test_a_district_file_with_a_mistake_is_refused_with_line_and_key(tmp_path: P
     path = tmp_path / "district.toml"
     path.write_text('[district]\nid = "d"\nname = "D"\nwindow_s = 1000\n')
     Refused(tmp_path / "var", "--district", str(path)).sentence(str(path), "line 4", "window")
+
+
+def test_real_devices_wait_for_a_notice_an_address_and_a_certificate_that_phones_trust(tmp_path: Path) -> None:
+    path, state = tmp_path / "district.toml", tmp_path / "var"
+    real = ("--no-simulators", "--district", str(path))
+    starter = STARTER_DISTRICT.read_text()
+    path.write_text(starter)
+    Refused(state, *real).sentence(str(path), "results.origin", "write the https address")
+    path.write_text(starter.replace('origin = ""', 'origin = "https://results.harbour.internal"'))
+    Refused(state, *real).sentence("notice.controller.zh", "placeholder", "in Chinese")
+    path.write_text(filled(starter).replace("legal_basis (ar)", ""))
+    Refused(state, *real).sentence("notice.legal_basis.ar", "missing", "in Arabic")
+    path.write_text(filled(starter))
+    Refused(state, *real).sentence("--results-cert", "phones trust")
+    issue_server(tmp_path / "own", ["results.harbour.internal"], real_now())
+    own = (
+        "--results-cert",
+        str(tmp_path / "own" / "server.pem"),
+        "--results-key",
+        str(tmp_path / "own" / "server.key"),
+    )
+    Refused(state, *real, *own).sentence("no phone would open", "https://results.harbour.internal")
+    assert not (state / "real").exists()
+
+
+def test_an_address_without_tls_or_its_certificate_is_refused_also_in_a_simulated_district(tmp_path: Path) -> None:
+    path = tmp_path / "district.toml"
+    starter = STARTER_DISTRICT.read_text()
+    path.write_text(filled(starter, origin="http://192.0.2.7"))
+    Refused(tmp_path / "var", "--district", str(path)).sentence("results.origin", "http://localhost")
+    path.write_text(filled(starter))
+    Refused(tmp_path / "var", "--district", str(path)).sentence("--results-cert", "http://localhost")
 
 
 def test_simulated_and_real_data_are_never_mixed(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from contracts.clock import TimeAnchors
+from contracts.notice import LANGUAGES
 from edge.adapters.clocks import real_now
+from tests.support.notices import TEXTS
 
 START_NS = 1_639_285_200 * 10**9  # 2021-12-12 00:00 at -05:00
 
@@ -60,6 +62,10 @@ def enrolment_answer(
             {"number": 1, "valid_from_ns": START_NS, "assays": [{"code": "SARSCOV2", "targets": ["sars-cov-2"]}]}
         ],
         "simulated": True,
+        "results_origin": "http://localhost:8801",
+        "page_hash": "0123456789abcdef",
+        "languages": list(LANGUAGES),
+        "notice": TEXTS,
     }
     return answer | changes
 

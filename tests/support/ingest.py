@@ -10,6 +10,7 @@ from gateway.ingest.registry import RegistryReader
 from gateway.ingest.service import IngestService, Judged
 from gateway.ingest.steps import Received
 from gateway.ingest.verifier import Verifier
+from stores.state.cohorts import CohortStore
 from stores.state.database import Database, open_for_reading, open_for_writing
 from stores.state.journal import IngestState
 from tests.support.speaker import START_NS, Said
@@ -42,6 +43,7 @@ class Bench:
     database: Database
     registry: RegistryReader
     state: IngestState
+    cohorts: CohortStore
     service: IngestService
 
     def hear(self, *messages: Said) -> Judged:
@@ -51,7 +53,9 @@ class Bench:
     def restart(self) -> None:
         """Forget everything that is not on disk."""
         self.state = IngestState(self.database)
-        self.service = IngestService(self.state, clock=self.clock, registry=self.registry, verifier=Verifier(0))
+        self.service = IngestService(
+            self.state, self.cohorts, clock=self.clock, registry=self.registry, verifier=Verifier(0)
+        )
 
     @property
     def records(self) -> list[tuple[str, int, str, int]]:
@@ -73,8 +77,8 @@ def ingest_bench(spec: str) -> Iterator[Bench]:
     """An ingest on a state that has a registry."""
     clock = SetClock()
     registry = RegistryReader(lambda: open_for_reading(spec, "backend"), clock)
-    with open_for_writing(spec, "ingest") as database:
-        state = IngestState(database)
-        service = IngestService(state, clock=clock, registry=registry, verifier=Verifier(0))
-        yield Bench(spec, clock, database, registry, state, service)
+    with open_for_writing(spec, "ingest") as database, open_for_writing(spec, "cohorts") as sealed:
+        state, cohorts = IngestState(database), CohortStore(sealed)
+        service = IngestService(state, cohorts, clock=clock, registry=registry, verifier=Verifier(0))
+        yield Bench(spec, clock, database, registry, state, cohorts, service)
     registry.close()

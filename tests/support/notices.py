@@ -1,4 +1,4 @@
-"""A notice whose texts are told apart, in every language."""
+"""Notices for tests: one as an operator writes it, and a short one whose texts are all different."""
 
 from contracts.notice import FIELDS, LANGUAGES, Notice
 
@@ -14,3 +14,14 @@ OFFICE = {
 
 def notice() -> Notice:
     return Notice(**{field: {language: OFFICE[language] for language in LANGUAGES} for field in FIELDS})
+
+
+TEXTS = {name: {language: f"{name} ({language})" for language in LANGUAGES} for name in FIELDS}
+NOTICE = Notice(**TEXTS)
+
+
+def filled(text: str, *, origin: str = "https://results.harbour.internal") -> str:
+    """Return a district file with the operator's own notice in place of what stands there."""
+    head = text.partition("\n[results]")[0]
+    tables = [f"[notice.{name}]\n" + "".join(f'{key} = "{TEXTS[name][key]}"\n' for key in LANGUAGES) for name in FIELDS]
+    return "\n".join([head, f'[results]\norigin = "{origin}"\n', *tables])

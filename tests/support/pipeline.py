@@ -31,7 +31,7 @@ from tests.support.influxd import InfluxOrg
 from tests.support.mosquitto import MosquittoServer
 from tests.support.process import Program, wait_until
 from tests.support.registry import write_registry
-from tests.support.senders import Identity, Point, Release, Traffic, running_traffic
+from tests.support.senders import Identity, Point, Release, Tick, Traffic, running_traffic
 from tests.support.speaker import START_NS, Speaker
 
 PATIENCE_S = 90.0  # the machine of a test may be busy, and a store that was away is tried again ever more seldom
@@ -242,6 +242,12 @@ class Pipeline:
         rows = self._rows("SELECT device, window_start_ns FROM releases")
         return sorted((str(device), int(str(start_ns))) for device, start_ns in rows)
 
+    def ticks(self) -> list[Tick]:
+        """Every tick in the cohort store."""
+        with open_for_reading(self.state, "cohorts") as database, database.read() as connection:
+            rows = connection.execute(text("SELECT device, tick, body FROM sealed_ticks ORDER BY device, tick"))
+            return [Tick(row.device, row.tick, bytes(row.body)) for row in rows]
+
     # --- the books ------------------------------------------------------------------------------------------
 
     def balance(self, missing: frozenset[Identity] = frozenset()) -> None:
@@ -249,6 +255,7 @@ class Pipeline:
         assert self.traffic.alive
         assert is_running(self.ingest.pid)
         self.balance_journal(missing)
+        self.balance_cohorts(missing)
         self.balance_series(missing)
         self.balance_words()
 
@@ -256,18 +263,25 @@ class Pipeline:
         """The journal holds every record once, and every release is the only one of its window."""
         kept = {identity: one for identity, one in self.traffic.committed.items() if identity not in missing}
         assert kept
-        assert self.journal() == Counter(kept.keys())
+        assert self.journal() == Counter(key for key, one in kept.items() if not isinstance(one, Tick))
         windows = [(one.device, one.window_start_ns) for one in kept.values() if isinstance(one, Release)]
         assert self.releases() == sorted(windows)
         with open_for_reading(self.state, "ingest") as database:
             assert first_broken_link(database) is None
+
+    def balance_cohorts(self, missing: frozenset[Identity] = frozenset()) -> None:
+        """The cohort store holds every tick once, with its content."""
+        committed = self.traffic.committed
+        ticks = [one for key, one in committed.items() if isinstance(one, Tick) and key not in missing]
+        assert ticks
+        assert self.ticks() == sorted(ticks)
 
     def balance_series(self, missing: frozenset[Identity] = frozenset()) -> None:
         """The series store holds every point, once and with its value."""
         points = [
             meaning
             for identity, meaning in self.traffic.committed.items()
-            if not isinstance(meaning, Release) and identity not in missing
+            if not isinstance(meaning, Release | Tick) and identity not in missing
         ]
         devices = [sender.speaker.device for sender in self.traffic.senders]
         assert Counter(self.series.points(devices)) == Counter(points)

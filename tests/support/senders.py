@@ -13,17 +13,21 @@ from random import Random
 from typing import NamedTuple
 
 from contracts.codec import unpack_json
+from contracts.frames import TickBody
 from contracts.messages import TQ_DISCIPLINED, Ack, Event, Reading, decode_down, encode
+from contracts.sealed import RECORD_BYTES
 from contracts.topics import DownTopic
 from contracts.windows import NS
 from mqttlink.session import Session
 from mqttlink.types import LinkSettings, Message, Outcome
-from tests.support.speaker import START_NS, START_S, WINDOW_S, Said, Speaker
+from tests.support.speaker import START_NS, START_S, START_TICK, WINDOW_S, Said, Speaker
 
 TURN_S = 0.08
 PATIENCE_S = 5.0  # without an answer a record is sent again
 MAX_SENT_RECORDS = 500  # without an answer, a stream
 DISK_NS = 20 * 24 * 3600 * NS  # between what two disks of one device measured
+FIRST_TICK = START_TICK + 75 * 144 - 1400  # within the ten days before the clock of the tests
+MAX_TICKS = 1390
 MAX_WINDOWS = 280  # windows that are over on the clock of the tests, and none as old as a season
 
 Identity = tuple[str, int, str, int]
@@ -40,6 +44,17 @@ class Release(NamedTuple):
     counters: tuple[int, ...]
 
 
+class Tick(NamedTuple):
+    """What a kiosk published in a tick."""
+
+    device: str
+    tick: int
+    body: bytes
+
+
+Meaning = Point | Release | Tick
+
+
 @dataclass
 class _Stream:
     held: dict[int, bytes] = field(default_factory=dict)  # seq -> the row, oldest first
@@ -49,7 +64,7 @@ class _Stream:
 
 
 def _no_streams() -> dict[str, _Stream]:
-    return {stream: _Stream() for stream in ("bulk", "event", "release")}
+    return {stream: _Stream() for stream in ("bulk", "event", "release", "sealed")}
 
 
 class Sender:
@@ -57,7 +72,7 @@ class Sender:
 
     def __init__(self, speaker: Speaker, chance: Random) -> None:
         self.speaker = speaker
-        self.committed: dict[Identity, Point | Release] = {}
+        self.committed: dict[Identity, Meaning] = {}
         self.acknowledged: set[Identity] = set()
         self.acks = 0
         self.wrong_acks: list[str] = []
@@ -66,6 +81,7 @@ class Sender:
         self._streams = _no_streams()
         self._start_ns = START_NS
         self._window = 0  # the next one to release
+        self._tick = FIRST_TICK
         self._replaced: set[int] = set()  # outboxes on disks that are gone
         self._tokens: dict[int, tuple[str, range]] = {}
         self._token = 0
@@ -112,6 +128,8 @@ class Sender:
         if self.speaker.device.startswith("kiosk"):
             if self._chance.random() < 0.15 and self._window < MAX_WINDOWS:
                 self._commit_release()
+            if self._chance.random() < 0.3 and self._tick < FIRST_TICK + MAX_TICKS:
+                self._commit_tick()
             return
         for _ in range(self._chance.randrange(9)):
             self._commit_reading()
@@ -139,7 +157,12 @@ class Sender:
         start_ns = (START_S + window * WINDOW_S) * NS
         self._commit("release", row, Release(self.speaker.device, start_ns, counters))
 
-    def _commit(self, stream: str, row: bytes, meaning: Point | Release) -> None:
+    def _commit_tick(self) -> None:
+        tick, self._tick = self._tick, self._tick + 1
+        body = self._chance.randbytes(2 * RECORD_BYTES)
+        self._commit("sealed", tick.to_bytes(8) + body, Tick(self.speaker.device, tick, body))
+
+    def _commit(self, stream: str, row: bytes, meaning: Meaning) -> None:
         with self._lock:
             one = self._streams[stream]
             one.held[one.next_seq] = row
@@ -171,7 +194,7 @@ class Sender:
         first = next((seq for seq in one.held if one.sent_s.get(seq, 0.0) < overdue_s), None)
         if first is None or len(one.sent_s) >= MAX_SENT_RECORDS:
             return None
-        wanted = 1 if stream == "release" else self._chance.randint(1, 50)
+        wanted = 1 if stream in ("release", "sealed") else self._chance.randint(1, 50)
         last = first
         while last + 1 in one.held and one.sent_s.get(last + 1, 0.0) < overdue_s and last + 1 - first < wanted:
             last += 1
@@ -182,6 +205,9 @@ class Sender:
         if stream == "release":
             window, *counters = map(int, rows[0].split(b","))
             return seqs, self.speaker.release(first, window, tuple(counters), lo=lo)
+        if stream == "sealed":
+            tick, body = int.from_bytes(rows[0][:8]), rows[0][8:]
+            return seqs, self.speaker.tick(first, tick, TickBody.decode(body).records, lo=lo)
         return seqs, self.speaker.batch(first, rows, stream=stream, lo=lo)
 
     def _unsend(self, token: int) -> None:
@@ -273,7 +299,7 @@ class Traffic:
         return self._thread.is_alive()
 
     @property
-    def committed(self) -> dict[Identity, Point | Release]:
+    def committed(self) -> dict[Identity, Meaning]:
         """Everything that was ever committed; whole once nobody measures."""
         return {identity: meaning for sender in self.senders for identity, meaning in sender.committed.items()}
 

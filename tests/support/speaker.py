@@ -8,13 +8,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contracts.codec import CONTENT_BINARY, CONTENT_JSON, pack_json
 from contracts.envelope import sign
-from contracts.frames import Frame, ReleaseBody
+from contracts.frames import Frame, ReleaseBody, TickBody
 from contracts.messages import TQ_DISCIPLINED, VERSION, Birth, Document, Event, Reading, State, encode, join
+from contracts.sealed import dummy
 from contracts.topics import UpTopic
-from contracts.windows import NS
+from contracts.windows import NS, TICK_S
 
 START_S = 1_639_285_200  # 2021-12-12 00:00 at -05:00: the start of a window and of a day of the test district
 START_NS = START_S * NS
+START_TICK = START_S // TICK_S
 WINDOW_S = 6 * 3600
 
 
@@ -74,6 +76,11 @@ class Speaker:
         start = START_S + window * WINDOW_S if start_s is None else start_s
         frame = Frame(self.ob, seq, lo, start, ReleaseBody(layout, counters).encode())
         return self.say("release", frame.encode(), CONTENT_BINARY)
+
+    def tick(self, seq: int, tick: int = START_TICK, records: Sequence[bytes] = (), *, lo: int = 1) -> Said:
+        """The sealed records of a tick; dummies unless the test brings some."""
+        body = TickBody(tuple(records) or (dummy(), dummy())).encode()
+        return self.say("sealed", Frame(self.ob, seq, lo, tick, body).encode(), CONTENT_BINARY)
 
     def document(self, kind: str, document: Document) -> Said:
         """A document as it is."""

@@ -1,6 +1,7 @@
 """A whole district for tests: `kioskwatch up` as an operator starts it, its words, its console, its processes."""
 
 import contextlib
+import os
 import re
 import shlex
 import ssl
@@ -23,16 +24,21 @@ _PASSWORD = re.compile(r"Log in +admin, password (\S+)")
 
 
 class RunningUp:
-    """One `kioskwatch up`. `said` is what the terminal shows, stdout and stderr apart."""
+    """One `kioskwatch up`. `said` is what the terminal shows, stdout and stderr apart.
 
-    def __init__(self, state: Path, *options: str, wrapper: tuple[str, ...] = ()) -> None:
+    `trusting` is the authority that this machine trusts, beside its folder of authorities.
+    """
+
+    def __init__(self, state: Path, *options: str, wrapper: tuple[str, ...] = (), trusting: Path | None = None) -> None:
         self.state = state
         self.said: list[str] = []
         self.complained: list[str] = []
-        ports = ("--port", str(free_port()), "--broker-port", str(free_port()))
+        names = ("--port", "--broker-port", "--results-port")
+        ports = [word for name in names for word in (name, str(free_port()))]
         command = [sys.executable, "-m", "kioskwatch", "up", "--state", str(state), *ports, *options]
         self.process = subprocess.Popen(
             [*wrapper, shlex.join(command)] if wrapper else command,
+            env=None if trusting is None else {**os.environ, "SSL_CERT_FILE": str(trusting)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from contracts.clock import ScaledClock, TimeAnchors
+from contracts.notice import LANGUAGES
+from edge.core.enrolment import VisitTerms
 from edge.core.visit import VisitRules
 from firmware_sim.errors import NoFreeModuleError
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
 from tests.support.kiosk import RULES, Kiosk, kiosk
+from tests.support.notices import NOTICE
 from tests.support.simulators import RunningAnalyser, running_analyser
 
 SPEED = 3000  # a run of 35 minutes takes 0.7 s, the T_max of RULES 0.9 s
@@ -134,6 +137,16 @@ def test_with_a_clock_that_is_not_good_no_test_starts(tmp_path: Path) -> None:
         one.work(0.5)
         assert one.visits.next_deadline_ns() is None
         one.quality.tq = 2
+        one.until(lambda: one.runs == 1)
+
+
+def test_while_nobody_has_said_who_answers_for_a_test_none_starts(tmp_path: Path) -> None:
+    with _at_work(tmp_path) as (one, analyser):
+        one.task.use_terms("no visits start: [notice] is not whole")
+        analyser.insert(POSITIVE)
+        one.work(0.5)
+        assert one.visits.next_deadline_ns() is None
+        one.task.use_terms(VisitTerms("https://results.harbour.internal", "0" * 16, LANGUAGES, NOTICE))
         one.until(lambda: one.runs == 1)
 
 

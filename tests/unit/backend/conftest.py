@@ -14,11 +14,17 @@ from backend.devices.authority import ensure_authority
 from backend.devices.district_file import parse_district
 from backend.devices.enrolment import BrokerAnswer, EnrolmentService
 from backend.devices.registry import LiveRegistry
+from backend.devices.visitors import VisitTerms
 from backend.web.security import RateLimits
+from contracts.notice import LANGUAGES
 from contracts.windows import to_datetime
 from stores.state.database import Database, open_for_writing
+from tests.support.notices import NOTICE
 from tests.unit.backend.test_district_file import GOOD
 
+VISITORS = VisitTerms(
+    results_origin="https://results.harbour.internal", page_hash="0123456789abcdef", languages=LANGUAGES, notice=NOTICE
+)
 NOW_NS = 1_640_271_600 * 10**9  # 2021-12-23T15:00:00Z
 REAL = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -89,5 +95,6 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
             simulated=True,
         )
         registry.apply(parse_district(GOOD))
+        enrolment.tell_visitors(VISITORS)
         made.append(Parts(database, clock, audit, registry, accounts, enrolment, tmp_path))
         yield made[0]

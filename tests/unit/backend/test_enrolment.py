@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,8 +13,13 @@ from hypothesis import strategies as st
 
 from backend.devices.authority import certificate_facts
 from backend.devices.enrolment import RENEWAL_LABEL, TOKEN_LIFE_S, EnrolAnswer
+from backend.devices.visitors import VisitTerms
 from backend.errors import InputError, NotAllowedError, NotFoundError, TooManyError
+from contracts.notice import LANGUAGES
 from contracts.registry import Device
+from edge.core.enrolment import VisitTerms as AgentTerms
+from edge.core.enrolment import read_enrolment
+from tests.support.notices import NOTICE, TEXTS
 from tests.unit.backend.conftest import Parts
 from tests.unit.backend.test_authority import signing_request
 
@@ -53,6 +59,25 @@ def test_an_enrolled_device_has_a_certificate_and_all_it_needs_to_begin(parts: P
     certificate = parts.enrolment.certificate("kiosk-1")
     assert certificate is not None
     assert certificate.fingerprint == facts.fingerprint
+
+
+def test_a_kiosk_hears_what_it_may_promise_and_a_renewal_brings_what_changed(parts: Parts) -> None:
+    key = Ed25519PrivateKey.generate()
+    answer = enrol(parts, key)
+    assert (answer.results_origin, answer.page_hash) == ("https://results.harbour.internal", "0123456789abcdef")
+    assert (tuple(answer.languages), answer.notice) == (LANGUAGES, TEXTS)
+    parts.enrolment.tell_visitors(VisitTerms("https://other.harbour.internal", "f" * 16, ("ar", "zh"), None))
+    later = renew(parts, key, key)
+    assert (later.results_origin, later.page_hash) == ("https://other.harbour.internal", "f" * 16)
+    assert (later.languages, later.notice) == (["ar", "zh"], None)
+
+
+def test_the_agent_reads_what_the_backend_answers(parts: Parts) -> None:
+    answer = msgspec.structs.replace(enrol(parts, Ed25519PrivateKey.generate()), deployment_public_key="A" * 43)
+    terms = read_enrolment(msgspec.json.encode(answer), "kiosk-1").visit_terms()
+    assert isinstance(terms, AgentTerms), terms
+    assert (terms.results_origin, terms.page_hash) == ("https://results.harbour.internal", "0123456789abcdef")
+    assert (terms.languages, terms.notice) == (LANGUAGES, NOTICE)
 
 
 def test_a_token_is_used_once_but_an_answer_that_was_lost_may_be_asked_for_again(parts: Parts) -> None:

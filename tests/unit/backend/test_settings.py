@@ -48,6 +48,7 @@ def test_ipv6_addresses_stand_in_brackets(tmp_path: Path) -> None:
         ('listen = "[::]:8800"', "reachable from outside"),
         ('tls_cert = "a.pem"', "go together"),
         ('time_file = "time.json"', "simulated district"),
+        ('results_origin = "http://localhost:1"', "simulated district"),
         ("simulated = 1", "Expected `bool`"),
         ("simulated = = 1", "Invalid value"),
         ('tls_cert = ""', "a path is a text"),

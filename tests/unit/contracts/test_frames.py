@@ -1,14 +1,19 @@
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import ContractError, LayoutError, VersionError
-from contracts.frames import HEAD_BYTES, Frame, ReleaseBody
+from contracts.errors import ContractError, EnvelopeError, LayoutError, VersionError
+from contracts.frames import HEAD_BYTES, MAX_RECORDS, Frame, ReleaseBody, TickBody
 from contracts.layout import MAX_TARGETS, Assay, AssayLayout
+from contracts.sealed import RECORD_BYTES
 from tests.unit.contracts.vectors import MESSAGES
 
 LAYOUT = AssayLayout(1, (Assay("SARSCOV2", ("sars-cov-2",)),))
 RELEASE = MESSAGES["up/release"]
+TICK = json.loads((Path(__file__).parents[2] / "vectors" / "visit.json").read_text())["tick_frame"]
 WIRE = bytes.fromhex(RELEASE["hex"].replace(" ", ""))
 
 
@@ -35,6 +40,38 @@ def test_a_tick_has_the_same_head_with_its_number() -> None:
     assert Frame.decode(head + bytes(1024)) == Frame(
         sealed["ob"], sealed["seq"], sealed["lo"], sealed["start"], bytes(1024)
     )
+
+
+@pytest.mark.rule("C11")
+def test_a_tick_reads_and_writes_the_hand_made_bytes() -> None:
+    wire = bytes.fromhex(TICK["hex"].replace(" ", ""))
+    frame = Frame.decode(wire)
+    assert (frame.ob, frame.seq, frame.lo, frame.start) == (int(TICK["ob"]), TICK["seq"], TICK["lo"], TICK["tick"])
+    body = TickBody.decode(frame.body)
+    assert [record.hex() for record in body.records] == TICK["hex"].split()[5:]
+    assert Frame(frame.ob, frame.seq, frame.lo, frame.start, body.encode()).encode() == wire
+
+
+@pytest.mark.rule("C11")
+@pytest.mark.parametrize("length", [0, 1, 255, 257, 17 * 256, 16 * 256 + 1])
+def test_a_tick_that_is_not_one_to_sixteen_whole_records_is_refused(length: int) -> None:
+    with pytest.raises(EnvelopeError):
+        TickBody.decode(bytes(length))
+
+
+def test_a_tick_of_other_records_cannot_be_made() -> None:
+    for records in ((), (bytes(RECORD_BYTES),) * (MAX_RECORDS + 1), (bytes(RECORD_BYTES), b"")):
+        with pytest.raises(EnvelopeError):
+            TickBody(records)
+
+
+@given(st.binary(max_size=2 * RECORD_BYTES + 1))
+def test_garbage_is_a_tick_of_that_length_or_an_envelope_error(garbage: bytes) -> None:
+    try:
+        body = TickBody.decode(garbage)
+    except EnvelopeError:
+        return
+    assert body.encode() == garbage
 
 
 def test_another_version_is_told_apart() -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 
 from backend.devices.authority import ensure_authority, issue_gateway, issue_server
 from contracts.clock import first_anchors
+from contracts.notice import FIELDS
 from kioskwatch import doctor
 from kioskwatch.doctor import Finding, Patient, Verdict
 from kioskwatch.folder import StateFolder
+from kioskwatch.plan import STARTER_DISTRICT
+from tests.support.notices import filled
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)  # later than any file of this test
 START_NS = 1_639_285_200_000_000_000
@@ -67,6 +71,33 @@ def test_whole_stores_are_ok_and_a_flipped_page_is_found(tmp_path: Path) -> None
     found = list(doctor.stores(_patient(tmp_path)))
     assert [finding.verdict for finding in found] == ["wrong"]
     assert "restore" in found[0].mend
+
+
+def test_what_visitors_still_have_to_be_told_is_listed_by_table(tmp_path: Path) -> None:
+    assert _verdicts(list(doctor.visitors(_patient(tmp_path)))) == {"ok"}
+    path = tmp_path / "district.toml"
+    path.write_text(STARTER_DISTRICT.read_text())
+    found = list(doctor.visitors(_patient(tmp_path)))
+    assert [finding.what.partition(": ")[2].partition(",")[0] for finding in found] == [
+        "results",
+        *(f"notice.{name}" for name in FIELDS),
+    ]
+    assert _verdicts(found) == {"wrong"}
+    assert all("write" in finding.mend for finding in found)
+    own = replace(_patient(tmp_path), district=tmp_path / "own.toml")
+    (tmp_path / "own.toml").write_text(filled(STARTER_DISTRICT.read_text()).replace("contact (fr)", "tbd"))
+    (finding,) = doctor.visitors(own)
+    assert finding.what.endswith("own.toml: notice.contact, fr")
+    (tmp_path / "own.toml").write_text(filled(STARTER_DISTRICT.read_text()))
+    assert _verdicts(list(doctor.visitors(own))) == {"ok"}
+    (tmp_path / "own.toml").write_text("[notice.contact]\nen = 7\n")
+    assert _verdicts(list(doctor.visitors(own))) == {"wrong"}
+
+
+def test_a_simulated_district_may_do_without_a_notice_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "time.json").write_bytes(first_anchors(1, START_NS, 600).written_at(1))
+    (tmp_path / "district.toml").write_text(STARTER_DISTRICT.read_text())
+    assert _verdicts(list(doctor.visitors(_patient(tmp_path)))) == {"note"}
 
 
 def test_files_of_a_newer_program_are_found(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def empty_state(
     folder = tmp_path_factory.mktemp("empty state")
     write_registry(f"sqlite:{folder}", [air, other, kiosk, room])
     open_for_writing(f"sqlite:{folder}", "ingest").close()
+    open_for_writing(f"sqlite:{folder}", "cohorts").close()
     return folder
 
 

@@ -154,7 +154,9 @@ class Rig:
         self.link, self.series, self.state = MemoryLink(), MemorySeries(), Flaky(bench.database)
         self.clock, self.ready = bench.clock, threading.Event()
         self.inbox = inbox(self.link, bench.clock)
-        service = IngestService(self.state, clock=bench.clock, registry=bench.registry, verifier=Verifier(0))
+        service = IngestService(
+            self.state, bench.cohorts, clock=bench.clock, registry=bench.registry, verifier=Verifier(0)
+        )
         self.counters = Counters(series=self.series, district=lambda: "turtle-bay", clock=bench.clock)
         self.projector = Projector(
             reading=bench.state,

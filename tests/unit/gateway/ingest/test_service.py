@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from contracts.codec import CONTENT_BINARY, CONTENT_JSON_GZIP
+from contracts.frames import Frame
 from contracts.layout import Assay, AssayLayout
 from contracts.messages import VERSION, Event, State, encode
 from contracts.registry import Layout
@@ -24,7 +25,7 @@ from stores.state.devices import Registry
 from stores.state.journal import IngestBatch, IngestState
 from stores.state.releases import releases_after
 from tests.support.ingest import Bench
-from tests.support.speaker import START_NS, Said, Speaker, reading, readings
+from tests.support.speaker import START_NS, START_TICK, Said, Speaker, reading, readings
 
 SECRET = "12345.678"  # a value that must be in no log, and the forged name likewise
 NAME = "mallory-was-here"
@@ -75,7 +76,12 @@ POISON: dict[str, tuple[Callable[[Cast], Said], str | None]] = {
     "unknown layout": (lambda by: by.kiosk.release(40, layout=9), "layout"),
     "short release": (lambda by: by.kiosk.say("release", b"\x01", CONTENT_BINARY), "malformed"),
     "second release": (lambda by: by.kiosk.release(41, window=0), "second_release"),
-    "sealed tick": (lambda by: by.kiosk.say("sealed", bytes(100), CONTENT_BINARY), "not_taken_here"),
+    "sealed tick of no kiosk": (lambda by: by.air.tick(40), "allow_list"),
+    "sealed tick of half a record": (
+        lambda by: by.kiosk.say("sealed", Frame(13, 42, 1, START_TICK, bytes(128)).encode(), CONTENT_BINARY),
+        "malformed",
+    ),
+    "sealed tick to come": (lambda by: by.kiosk.tick(43, START_TICK + 1000), "range"),
     "foreign outbox": (lambda by: replace(by.other, ob=99).batch(1, [reading()]), "foreign_outbox"),
     "replay": (lambda by: by.other.batch(1, readings(1, 1)), None),
 }
@@ -158,7 +164,7 @@ class Failing(IngestState):
 
 def failing(bench: Bench) -> tuple[Failing, IngestService]:
     state = Failing(bench.database)
-    return state, IngestService(state, clock=bench.clock, registry=bench.registry, verifier=Verifier(0))
+    return state, IngestService(state, bench.cohorts, clock=bench.clock, registry=bench.registry, verifier=Verifier(0))
 
 
 def heard_by(bench: Bench, said: Said) -> Received:
@@ -187,7 +193,9 @@ def test_a_message_that_no_commit_takes_is_put_aside_alone(
                 raise sqlite3.DataError("what a driver says: " + SECRET)
             return super().commit(batch)
 
-    service = IngestService(Defective(bench.database), clock=bench.clock, registry=bench.registry, verifier=Verifier(0))
+    service = IngestService(
+        Defective(bench.database), bench.cohorts, clock=bench.clock, registry=bench.registry, verifier=Verifier(0)
+    )
     said = [air.batch(seq, readings(seq, 1)) for seq in range(1, 12)] + [other.batch(1, readings(1, 4))]
     judged = service.process([heard_by(bench, one) for one in said])
     assert [seq for device, *_, seq in bench.records if device == "air-1"] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
@@ -284,4 +292,4 @@ def test_a_letter_whose_payload_was_changed_on_disk_is_not_taken(bench: Bench, k
 def test_nothing_of_a_message_is_in_any_file_but_the_states(bench: Bench, air: Speaker, tmp_path: Path) -> None:
     bench.hear(air.batch(1, [reading(co2_ppm=float(SECRET))]))
     names = sorted(path.name for path in (tmp_path / "state").iterdir())
-    assert all(name.startswith(("ingest.db", "backend.db")) for name in names), names
+    assert all(name.startswith(("ingest.db", "backend.db", "cohorts.db")) for name in names), names

@@ -180,7 +180,6 @@ BREAKS: dict[str, list[Said]] = {
         KIOSK.release(1, counters=(7, -1, 3, 0)),
         KIOSK.say("release", Frame(11, 1, 1, START_S, b"\x00").encode(), CONTENT_BINARY),
     ],
-    "not_taken_here": [KIOSK.say("sealed", bytes(33), CONTENT_BINARY)],
 }
 
 
