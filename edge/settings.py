@@ -3,15 +3,18 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from contracts.errors import ContractError
 from contracts.metrics import DEVICE_KINDS
 from contracts.topics import check_name
+from edge.adapters.printer import printer_address
 from edge.core.visit import VisitRules
 from edge.errors import SettingsError, VisitError
+
+MAX_PORT: Final = 65_535
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,6 +41,19 @@ class SimulatedSection(_Section, frozen=True):
     """Present in a simulated district only."""
 
     seed: int
+
+
+class PrinterSection(_Section, frozen=True):
+    """A kiosk's slip printer; without one every code is shown on the screen."""
+
+    link: str  # tcp:HOST:PORT, ESC/POS
+
+
+class ScreenSection(_Section, frozen=True):
+    """A kiosk's screen: a browser on this machine opens http://127.0.0.1:PORT/."""
+
+    port: int
+    slot_url: str | None = None  # simulated districts: where a person puts a simulated cartridge in
 
 
 class InstrumentSection(_Section, frozen=True):
@@ -78,6 +94,8 @@ class Cabinet(_Section, frozen=True):
     instrument: list[InstrumentSection]
     simulated: SimulatedSection | None = None
     time_file: str | None = None
+    printer: PrinterSection | None = None
+    screen: ScreenSection | None = None
 
 
 class LoadedCabinet(msgspec.Struct, frozen=True):
@@ -110,6 +128,7 @@ def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
     for what, values in (
         ("id", [one.cabinet.device.id for one in loaded]),
         ("folder", [str(one.folder.resolve()) for one in loaded]),
+        ("screen.port", [str(one.cabinet.screen.port) for one in loaded if one.cabinet.screen is not None]),
     ):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
@@ -126,12 +145,26 @@ def _check(cabinet: Cabinet) -> None:
             "[simulated] and time_file go together: a seed makes noise that can be computed again, so a real "
             "deployment has neither"
         )
+    _check_front(cabinet)
     if not cabinet.instrument:
         raise SettingsError("there is no [[instrument]]")
     if sum(one.kind == "genexpert" for one in cabinet.instrument) > 1:
         raise SettingsError("one analyser a cabinet: its counters and its places are the kiosk's")
     for instrument in cabinet.instrument:
         _check_instrument(instrument, cabinet.device.kind)
+
+
+def _check_front(cabinet: Cabinet) -> None:
+    """Check what visitors stand before: the screen and the printer."""
+    screen = cabinet.screen
+    if cabinet.device.kind != "kiosk" and (screen is not None or cabinet.printer is not None):
+        raise SettingsError("[screen] and [printer] are a kiosk's: nobody stands before anything else")
+    if screen is not None and not 0 < screen.port <= MAX_PORT:
+        raise SettingsError(f"screen.port is 1 to {MAX_PORT}")
+    if screen is not None and screen.slot_url is not None and cabinet.simulated is None:
+        raise SettingsError("screen.slot_url puts simulated cartridges in: a real deployment has none")
+    if cabinet.printer is not None:
+        printer_address(cabinet.printer.link)
 
 
 def _check_instrument(instrument: InstrumentSection, kind: str) -> None:

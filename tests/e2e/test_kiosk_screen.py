@@ -18,7 +18,7 @@ from tests.support.chromium import accessibility_violations, watched_page
 from tests.support.desk import INSERTION_NS, NOW_NS, T_MAX_NS, FakeDesk
 from tests.support.screens import RunningScreen, running_screen
 
-GLASS_PX = (1080, 1440)  # a touch screen that stands upright
+GLASS_PX = (720, 1000)  # a touch screen that stands upright
 SMALL_PX = (360, 740)
 GLOVE_PX = 64
 PICTURES = os.environ.get("KIOSKWATCH_SCREENSHOTS")
@@ -75,6 +75,15 @@ def _looked_at(page: Page, name: str, language: str) -> None:
         _picture(page, Path(PICTURES) / "kiosk" / f"{name}-{language}.png")
 
 
+def _page_in_frame_is_clean(browser: Browser, page: Page, kind: str) -> None:
+    url = page.locator(f"iframe.{kind}").get_attribute("src")
+    assert url is not None
+    with watched_page(browser) as framed:
+        framed.goto(url)
+        framed.locator("h1").wait_for()
+        assert accessibility_violations(framed) == []
+
+
 def _picture(page: Page, path: Path) -> None:
     """Keep a picture small: sixty-four colours are more than these screens have."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +96,7 @@ def test_every_screen_before_the_slip_is_clean(browser: Browser, language: str) 
     for name, happens in BEFORE.items():
         with (
             running_screen() as screen,
-            watched_page(browser, width_px=GLASS_PX[0] // 2, height_px=GLASS_PX[1] // 2) as page,
+            watched_page(browser, width_px=GLASS_PX[0], height_px=GLASS_PX[1]) as page,
         ):
             happens(screen.desk)
             page.goto(screen.url)
@@ -101,11 +110,12 @@ def test_every_screen_before_the_slip_is_clean(browser: Browser, language: str) 
 def test_every_screen_of_a_visit_is_clean(browser: Browser, language: str) -> None:
     with (
         running_screen(simulated=True) as screen,
-        watched_page(browser, width_px=GLASS_PX[0] // 2, height_px=GLASS_PX[1] // 2) as page,
+        watched_page(browser, width_px=GLASS_PX[0], height_px=GLASS_PX[1]) as page,
     ):
         page.goto(f"{screen.url}/{language}")
         page.click("button.go")
         _looked_at(page, "insert", language)
+        _page_in_frame_is_clean(browser, page, "slot")
         slot = page.frame_locator("iframe.slot")
         slot.locator("button").nth(1).click()
         _looked_at(page, "done", language)
@@ -118,7 +128,7 @@ def test_every_screen_of_a_visit_is_clean(browser: Browser, language: str) -> No
 def test_every_way_a_visit_ends_without_a_test_is_clean(browser: Browser, language: str) -> None:
     with (
         running_screen() as screen,
-        watched_page(browser, width_px=GLASS_PX[0] // 2, height_px=GLASS_PX[1] // 2) as page,
+        watched_page(browser, width_px=GLASS_PX[0], height_px=GLASS_PX[1]) as page,
     ):
         screen.desk.refuse = "internal"
         page.goto(f"{screen.url}/{language}")
@@ -136,7 +146,7 @@ def test_every_way_a_visit_ends_without_a_test_is_clean(browser: Browser, langua
 def test_without_paper_the_code_can_be_photographed(browser: Browser, language: str) -> None:
     with (
         running_screen(language=language) as screen,
-        watched_page(browser, width_px=GLASS_PX[0] // 2, height_px=GLASS_PX[1] // 2) as page,
+        watched_page(browser, width_px=GLASS_PX[0], height_px=GLASS_PX[1]) as page,
     ):
         screen.desk.fault = "paper"
         page.goto(f"{screen.url}/{language}")
@@ -149,6 +159,7 @@ def test_without_paper_the_code_can_be_photographed(browser: Browser, language: 
         assert inside is not None
         assert inside["width"] >= 180, "a telephone must be able to read it"
         _looked_at(page, "insert", f"photo-{language}")
+        _page_in_frame_is_clean(browser, page, "code")
         assert screen.desk.asked == [(language, False)]
 
 
