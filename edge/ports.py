@@ -1,13 +1,11 @@
 """What the agent's loop needs of the world; real ones in adapters and instruments, simulated ones in tests."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edge.core.layouts import LayoutBook
-from edge.core.outcome import AssayTable, Call, Controls, Level, RunReport
-from edge.core.ranges import Range
-from edge.core.visit import PublicPart, VisitRules
+from edge.core.outcome import AssayTable, Level, RunReport
+from edge.core.visit import PublicPart
 from mqttlink.types import AckToken
 
 # --- a line to an instrument ----------------------------------------------------------------------------
@@ -282,128 +280,6 @@ class KioskChildren(Protocol):
 
     def sealer(self) -> Sealer:
         """Return what seals runs without an answer."""
-
-
-# --- stores -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NewRecord:
-    """A record to keep. `start` is the window start (s) or tick of a frame, None for JSON records."""
-
-    stream: str
-    body: bytes
-    start: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record as kept."""
-
-    seq: int
-    start: int | None
-    committed_ns: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Thinned:
-    """A stream's oldest records were given up to make room."""
-
-    stream: str
-    first: int
-    last: int
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What one commit put in: (stream, seq) each, and what it had to give up."""
-
-    records: tuple[tuple[str, int], ...]
-    thinned: tuple[Thinned, ...]
-
-
-class Outbox(Protocol):
-    """The durable queue. Every method raises StoreError; StoreFullError when nothing was written for want of room."""
-
-    @property
-    def ob(self) -> int:
-        """The id made with this file."""
-
-    @property
-    def boot(self) -> int:
-        """How often it was opened."""
-
-    @property
-    def thinned_records(self) -> int:
-        """How many records were given up in this file's life."""
-
-    def append(self, records: Sequence[NewRecord], now_ns: int) -> Appended:
-        """Make records durable in one commit; a frame that is not later than the newest of its stream is left out."""
-
-    def rows(self, stream: str, first: int, n: int) -> list[Row]:
-        """Return up to n rows from a seq on."""
-
-    def delete(self, stream: str, ranges: Sequence[Range]) -> None:
-        """Delete acknowledged records."""
-
-    def held(self) -> Mapping[str, list[Range]]:
-        """Return what every stream holds."""
-
-    def next_seq(self) -> Mapping[str, int]:
-        """Return every stream's next seq."""
-
-    def fill_pct(self) -> float:
-        """Return how full the fullest stream is."""
-
-    def close(self) -> None:
-        """Close the file."""
-
-
-class VisitStore(Protocol):
-    """Visits, counters and controls: each method is one durable transaction or none. Raises StoreError."""
-
-    @property
-    def controls(self) -> Controls:
-        """The newest control results."""
-
-    @property
-    def open_windows(self) -> tuple[int, int]:
-        """Starts of the two open windows, ns."""
-
-    def use_layouts(self, layouts: LayoutBook) -> None:
-        """Take a new list of layouts: it holds for windows that are drawn from now on."""
-
-    def start(self, now_ns: int, rules: VisitRules, sample: str, assay: str) -> None:
-        """Reserve place and module for a run; VisitError when there is none."""
-
-    def withdraw(self, sample: str, now_ns: int) -> None:
-        """Forget a run that certainly never began; unknown ids are ignored."""
-
-    def finish(self, sample: str | None, calls: Mapping[str, Call], now_ns: int) -> bool:
-        """Count a run's calls in the window of its ready tick; False when no such run is awaited."""
-
-    def expire(self, now_ns: int) -> int:
-        """Count runs without an answer by T_max as invalid; return how many there were."""
-
-    def tick(self, now_ns: int) -> None:
-        """Rewrite every row, and free those whose ready tick is over."""
-
-    def set_controls(self, controls: Controls) -> None:
-        """Keep the result of a control."""
-
-    def close_window(self, now_ns: int) -> bool:
-        """Close the older window if it is over: its release stands ready afterwards. False when it still runs."""
-
-    def ready_release(self) -> tuple[int, bytes] | None:
-        """Return the newest closed window, start in ns and body of its release; None before the first."""
-
-    def next_deadline_ns(self) -> int | None:
-        """When the next run becomes overdue."""
-
-    def close(self) -> None:
-        """Close the file."""
 
 
 # --- the broker, the clock, waiting -------------------------------------------------------------------------

@@ -56,6 +56,12 @@ class ScreenSection(_Section, frozen=True):
     slot_url: str | None = None  # simulated districts: where a person puts a simulated cartridge in
 
 
+class DoorSection(_Section, frozen=True):
+    """The contact of a kiosk's service door."""
+
+    path: str  # a file that reads 0 (closed) or 1 (open), beside the cabinet file unless absolute
+
+
 class InstrumentSection(_Section, frozen=True):
     """One instrument and its link. Which other names it takes depends on its kind."""
 
@@ -94,6 +100,7 @@ class Cabinet(_Section, frozen=True):
     instrument: list[InstrumentSection]
     simulated: SimulatedSection | None = None
     time_file: str | None = None
+    door: DoorSection | None = None
     printer: PrinterSection | None = None
     screen: ScreenSection | None = None
 
@@ -104,6 +111,7 @@ class LoadedCabinet(msgspec.Struct, frozen=True):
     cabinet: Cabinet
     folder: Path
     time_file: Path | None
+    door_file: Path | None
 
 
 def load_cabinet(path: Path) -> LoadedCabinet:
@@ -119,7 +127,8 @@ def load_cabinet(path: Path) -> LoadedCabinet:
         raise SettingsError(f"{path}: {exc}") from exc
     folder = path.parent.absolute()
     time_file = None if cabinet.time_file is None else folder / cabinet.time_file
-    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file)
+    door_file = None if cabinet.door is None else folder / cabinet.door.path
+    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file, door_file)
 
 
 def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
@@ -145,7 +154,7 @@ def _check(cabinet: Cabinet) -> None:
             "[simulated] and time_file go together: a seed makes noise that can be computed again, so a real "
             "deployment has neither"
         )
-    _check_front(cabinet)
+    _check_kiosk_parts(cabinet)
     if not cabinet.instrument:
         raise SettingsError("there is no [[instrument]]")
     if sum(one.kind == "genexpert" for one in cabinet.instrument) > 1:
@@ -154,11 +163,13 @@ def _check(cabinet: Cabinet) -> None:
         _check_instrument(instrument, cabinet.device.kind)
 
 
-def _check_front(cabinet: Cabinet) -> None:
-    """Check what visitors stand before: the screen and the printer."""
+def _check_kiosk_parts(cabinet: Cabinet) -> None:
+    """Check what visitors stand before."""
     screen = cabinet.screen
-    if cabinet.device.kind != "kiosk" and (screen is not None or cabinet.printer is not None):
-        raise SettingsError("[screen] and [printer] are a kiosk's: nobody stands before anything else")
+    parts = {"screen": screen, "printer": cabinet.printer, "door": cabinet.door}
+    foreign = [name for name, part in parts.items() if part is not None and cabinet.device.kind != "kiosk"]
+    if foreign:
+        raise SettingsError(f"[{foreign[0]}] is a kiosk's: nobody stands before anything else")
     if screen is not None and not 0 < screen.port <= MAX_PORT:
         raise SettingsError(f"screen.port is 1 to {MAX_PORT}")
     if screen is not None and screen.slot_url is not None and cabinet.simulated is None:

@@ -25,7 +25,7 @@ DEMO_HISTORY: Final = DEMO / "history.csv"
 DEMO_HISTORY_SOURCE: Final = "NYC Department of Health and Mental Hygiene, nychealth/coronavirus-data, a2643c43"
 
 T_MAX_S: Final = 2700  # a cartridge's longest run, and when the cabinet's door opens
-INSERTION_S: Final = 30
+INSERTION_REAL_S: Final = 30  # for people at a simulated kiosk; simulated visitors take none
 MODULES: Final = 4
 # One reading message a real second at ×600, beside a tick of 600 s (DESIGN §14); a minute in slower districts.
 SAMPLE_PERIOD_S: Final = 600
@@ -226,7 +226,7 @@ def _cabinet_instrument(district: District, device: DeviceEntry, ports: Mapping[
             "link": f"tcp:127.0.0.1:{ports[device.id]}",
             "modules": MODULES,
             "t_max_s": T_MAX_S,
-            "insertion_s": INSERTION_S,
+            "insertion_s": INSERTION_REAL_S * district.speed,
             "assay": assay.code,
             "targets": list(assay.targets),
         }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from contracts.sealed import result_body, seal
-from edge.core.outcome import AssayTable, Call, Controls, RunReport, calls_of
+from edge.core.outcome import AssayTable, Call, RunReport, calls_of, control_holds
 from edge.ports import ControlSeen, ResultsSealed, RunSeen, SealedRun, SealOrder
 
 MAX_RUNS: Final = 64  # of one upload: as many as a kiosk has visits
@@ -28,7 +28,8 @@ def seal_upload(reports: Sequence[RunReport], orders: Sequence[SealOrder], table
     sealed = (
         seal_run(order, calls_of(runs[sample], order.table)) for sample, order in wanted.items() if sample in runs
     )
-    return ResultsSealed(tuple(sealed), tuple(_control(report, table) for report in final if report.control))
+    controls = (ControlSeen(one.control, control_holds(one, table)) for one in final if one.control is not None)
+    return ResultsSealed(tuple(sealed), tuple(controls))
 
 
 def seal_no_result(orders: Sequence[SealOrder]) -> ResultsSealed:
@@ -49,10 +50,3 @@ def seal_run(order: SealOrder, calls: Mapping[str, Call]) -> SealedRun:
 
 def _invalid(table: AssayTable) -> dict[str, Call]:
     return dict.fromkeys(table.targets.values(), "invalid")
-
-
-def _control(report: RunReport, table: AssayTable) -> ControlSeen:
-    after = Controls().after(report, table)
-    if report.control == "positive":
-        return ControlSeen("positive", after.positive_holds is True)
-    return ControlSeen("negative", after.negative_holds is True)

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from edge.adapters.door import DoorFile
 from edge.errors import SettingsError
 from edge.settings import (
     Cabinet,
     DeviceSection,
+    DoorSection,
     EnrolSection,
     InstrumentSection,
     PrinterSection,
@@ -140,7 +142,16 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "section",
-    [DeviceSection, EnrolSection, SimulatedSection, InstrumentSection, PrinterSection, ScreenSection, Cabinet],
+    [
+        DeviceSection,
+        DoorSection,
+        EnrolSection,
+        SimulatedSection,
+        InstrumentSection,
+        PrinterSection,
+        ScreenSection,
+        Cabinet,
+    ],
 )
 def test_every_setting_stands_in_the_manual(section: type) -> None:
     manual = (ROOT / "docs/CABINET.md").read_text()
@@ -178,3 +189,28 @@ def test_two_kiosks_share_no_screen(tmp_path: Path) -> None:
     other = _write(tmp_path / "b", (KIOSK + FRONT).replace("kiosk-10016-1", "kiosk-10016-2"))
     with pytest.raises(SettingsError, match=r"screen\.port"):
         load_cabinets([_write(tmp_path, KIOSK + FRONT), other])
+
+
+def test_the_printer_is_a_kiosks_and_has_an_address(tmp_path: Path) -> None:
+    printer = load_cabinet(_write(tmp_path, KIOSK + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n')).cabinet.printer
+    assert printer == PrinterSection("tcp:127.0.0.1:9100")
+    for text in (KIOSK + '\n[printer]\nlink = "lp0"\n', AIR + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n'):
+        with pytest.raises(SettingsError, match="printer"):
+            load_cabinet(_write(tmp_path, text))
+
+
+def test_the_door_is_a_kiosks_and_lies_beside_the_cabinet_file(tmp_path: Path) -> None:
+    loaded = load_cabinet(_write(tmp_path, KIOSK + '\n[door]\npath = "door"\n'))
+    assert loaded.door_file == tmp_path / "door"
+    assert load_cabinet(_write(tmp_path, KIOSK)).door_file is None
+    with pytest.raises(SettingsError, match="door"):
+        load_cabinet(_write(tmp_path, AIR + '\n[door]\npath = "door"\n'))
+
+
+@pytest.mark.parametrize(("content", "is_open"), [("0\n", False), ("1\n", True), ("", True), (None, True), ("?", True)])
+def test_a_door_that_nobody_can_call_closed_is_open(tmp_path: Path, content: str | None, *, is_open: bool) -> None:
+    contact = tmp_path / "door"
+    if content is not None:
+        contact.write_text(content)
+    assert DoorFile(contact).is_open() is is_open
+    assert not DoorFile(None).is_open()
