@@ -19,7 +19,7 @@ from edge.core.visit import VisitRules
 from edge.errors import SettingsError
 from edge.ports import ClockQuality, KioskChildren, Waiter
 from edge.release.counters import open_window
-from edge.service.desk import Counter
+from edge.service.counter import Counter
 from edge.service.kiosk import KioskParts, KioskRules, KioskTask
 from edge.service.recorder import Recorder
 from edge.service.ticks import STREAM, TickRules

@@ -11,7 +11,8 @@ from contracts.cohorts import expires_ns, readable_from_ns
 from edge.core.visit import State, Visit, VisitRules
 from edge.errors import StoreFullError, VisitError
 from edge.ports import CodeMaker, Issued, IssueOrder, NotIssued
-from edge.service.desk import CheckedIn, CheckIn, Counter, Facts, Fault, TurnedAway
+from edge.service.counter import CheckIn, Counter
+from edge.service.desk import CheckedIn, Facts, Fault, TurnedAway
 from edge.store_ports import Reservation, VisitStore
 
 

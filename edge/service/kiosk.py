@@ -37,7 +37,8 @@ from edge.ports import (
     Sealer,
 )
 from edge.service.checkin import CheckIns
-from edge.service.desk import Counter, Fault
+from edge.service.counter import Counter
+from edge.service.desk import Fault
 from edge.service.recorder import Recorder
 from edge.service.runs import SealOrders, Unanswered
 from edge.service.ticks import TickRules, TickWriter

@@ -25,7 +25,8 @@ from edge.core.visit import State, VisitRules
 from edge.release.counters import open_window
 from edge.release.window import OpenWindow
 from edge.service.agent import Agent, Mailbox, Parts
-from edge.service.desk import CheckedIn, CheckIn, Counter, DeskView, TurnedAway
+from edge.service.counter import CheckIn, Counter
+from edge.service.desk import CheckedIn, DeskView, TurnedAway
 from edge.service.downlink import Downlink
 from edge.service.health import HealthTask
 from edge.service.kiosk import KioskParts, KioskRules, KioskTask

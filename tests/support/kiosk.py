@@ -25,7 +25,8 @@ from edge.core.visit import State, VisitRules
 from edge.ports import Link
 from edge.release.counters import WindowCounters
 from edge.release.window import OpenWindow, decode_blob
-from edge.service.desk import CheckedIn, CheckIn, Counter, TurnedAway
+from edge.service.counter import CheckIn, Counter
+from edge.service.desk import CheckedIn, TurnedAway
 from edge.service.kiosk import KioskParts, KioskRules, KioskTask
 from edge.service.recorder import Recorder
 from edge.service.ticks import TickRules
