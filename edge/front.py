@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from contracts.clock import Clock
 from edge.adapters.printer import look
 from edge.core.enrolment import Enrolment, VisitTerms
 from edge.screen.pages import ScreenFacts
 from edge.screen.server import ScreenServer
-from edge.service.desk import Desk
-from edge.service.printers import Printer, PrinterFault, PrinterRounds
+from edge.service.counter import Counter
+from edge.service.printers import Printer, PrinterRounds
 from edge.settings import Cabinet
 
 ASK_S: Final = 5.0  # real; a printer's status is answered at once or not at all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Kiosk:
     """One kiosk, as its screen and its printer need to know it."""
 
     cabinet: Cabinet
-    desk: Desk
-    enrolment: Callable[[], Enrolment]  # the newest: notices change
-    targets: Callable[[], tuple[str, ...]]
-    speed: int
-    printer_said: Callable[[PrinterFault | None], None]
+    desk: Counter
+    enrolment: Callable[[], Enrolment]  # the newest: notices and layouts change
+    assay: str
+    clock: Clock
 
 
 class Front:
@@ -47,12 +47,12 @@ class Front:
             printer = Printer(
                 look=partial(look, kiosk.cabinet.printer.link, timeout_s=ASK_S),
                 busy=lambda: kiosk.desk.view().stage == "issuing",
-                said=kiosk.printer_said,
+                said=kiosk.desk.printer_said,
             )
             closing.callback(self._rounds.add(printer))
             paper = printer.level
         else:
-            kiosk.printer_said("printer")
+            kiosk.desk.printer_said("printer")
         if kiosk.cabinet.screen is not None:
             closing.callback(self._screens.add(kiosk.cabinet.screen.port, kiosk.desk, partial(facts_of, kiosk)))
         return paper
@@ -70,9 +70,9 @@ def facts_of(kiosk: Kiosk) -> ScreenFacts:
     told = terms if isinstance(terms, VisitTerms) else None
     return ScreenFacts(
         notice=None if told is None else told.notice,
-        targets=kiosk.targets(),
+        targets=enrolment.layout_book().at(kiosk.clock.now_ns()).assay(kiosk.assay).targets,
         utc_offset_s=enrolment.utc_offset_s,
         page_hash="" if told is None else told.page_hash,
-        speed=kiosk.speed if kiosk.cabinet.simulated is not None else None,
+        speed=kiosk.clock.speed if kiosk.cabinet.simulated is not None else None,
         slot_url=kiosk.cabinet.screen.slot_url if kiosk.cabinet.screen is not None else None,
     )
