@@ -168,6 +168,16 @@ def test_what_is_over_stays_over() -> None:
     assert visitor.now() == "done"
 
 
+def test_while_another_cartridge_is_awaited_the_next_visitor_waits_until_its_time_is_over() -> None:
+    first = Browser()
+    first.get("/en")
+    first.press()
+    second = Browser(first.desk)
+    assert shown(second.get("/en")) == "busy"
+    first.desk.insert()
+    assert second.now() == "info"
+
+
 def test_while_another_slip_is_made_the_next_visitor_waits() -> None:
     visitor = Browser(FakeDesk(issuing=True))
     assert shown(visitor.get("/en")) == "wait"
