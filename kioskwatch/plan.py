@@ -112,6 +112,23 @@ def backend_settings(district: District) -> Settings:
     return settings
 
 
+def results_settings(district: District) -> Settings:
+    """Return results.toml: of all state it is told the cohort store's place alone."""
+    folder, options = district.folder, district.options
+    settings: Settings = {
+        "state": f"sqlite:{folder.state}",
+        "district": str(district.district_path),
+        "public_dir": str(folder.public),
+        "listen": f"{_bracketed(options.listen)}:{options.results_port}",
+        "simulated": not options.real,
+    }
+    if not options.real:
+        settings["time_file"] = str(folder.time)
+    if options.results_cert is not None and options.results_key is not None:
+        settings |= {"tls_cert": str(options.results_cert), "tls_key": str(options.results_key)}
+    return settings
+
+
 def public_broker(district: District) -> Settings:
     """Return where devices find the broker, as they are told at enrolment."""
     own = district.broker.kind == "mosquitto"
@@ -217,6 +234,9 @@ def processes(district: District, *, history_before: date | None) -> list[Proces
         ProcessPlan(name="ingest", command=_own("gateway", "ingest", *gateway), needs=("backend", *broker)),
         ProcessPlan(name="analyse", command=_own("gateway", "analyse", *gateway), needs=("backend", *first)),
     ]
+    if district.file.has_kiosks:
+        results = _own("backend", "results", "--settings", str(folder.results_settings))
+        plans.append(ProcessPlan(name="results", command=results, needs=("ingest",)))
     if district.simulated_devices:
         cabinets = [str(folder.cabinet(device.id)) for device in district.simulated_devices]
         plans.append(

@@ -80,6 +80,8 @@ def write_settings(district: plan.District, ports: plan.Ports) -> None:
     folder = district.folder
     write_toml(folder.backend_settings, plan.backend_settings(district))
     write_toml(folder.gateway_settings, plan.gateway_settings(district))
+    if district.file.has_kiosks:
+        write_toml(folder.results_settings, plan.results_settings(district))
     if district.simulated_devices:
         write_toml(folder.simulators_settings, plan.simulators_settings(district, ports))
 
