@@ -225,11 +225,10 @@ class _Builder:
         """Let visitors come: the screen and the printer of a kiosk."""
         for section, task in zip(self._loaded.cabinet.instrument, self._instruments, strict=True):
             if isinstance(task, KioskTask):
-                kiosk = Kiosk(self._loaded.cabinet, task.desk, self._told, section.assay or "", self._clock)
+                kiosk = Kiosk(
+                    self._loaded.cabinet, task.desk, lambda: self._enrolment, section.assay or "", self._clock
+                )
                 self._paper = front.open(kiosk, self._closing)
-
-    def _told(self) -> Enrolment:
-        return self._enrolment
 
     def agent(self) -> Agent:
         """Return the agent."""

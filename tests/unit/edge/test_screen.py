@@ -168,6 +168,16 @@ def test_what_is_over_stays_over() -> None:
     assert visitor.now() == "done"
 
 
+def test_while_another_cartridge_is_awaited_the_next_visitor_waits_until_its_time_is_over() -> None:
+    first = Browser()
+    first.get("/en")
+    first.press()
+    second = Browser(first.desk)
+    assert shown(second.get("/en")) == "busy"
+    first.desk.insert()
+    assert second.now() == "info"
+
+
 def test_while_another_slip_is_made_the_next_visitor_waits() -> None:
     visitor = Browser(FakeDesk(issuing=True))
     assert shown(visitor.get("/en")) == "wait"
@@ -298,7 +308,7 @@ def test_the_flow_knows_no_way_back_from_the_end() -> None:
     over = advanced(sitting, desk.view())
     desk.check_in("en", paper=True, timeout_s=1)  # the next visitor
     assert in_visit(advanced(over, desk.view()), desk.view()).name == "done"
-    assert in_visit(Sitting("en", TurnedAway("busy")), desk.view()).name == "info"
+    assert in_visit(Sitting("en", TurnedAway("busy")), desk.view()).name == "busy"
 
 
 def test_the_languages_have_the_same_sentences_with_the_same_gaps() -> None:
