@@ -18,14 +18,15 @@ import numpy.typing as npt
 from scipy import stats
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import Array, BoolArray, DatesLike, DayArray, IntArray, calendar, line, whole
+from gateway.surveillance.arrays import MOST_COUNTED, Array, BoolArray, IntArray, number, whole
+from gateway.surveillance.columns import DatesLike, DayArray, calendar, line
 from gateway.surveillance.quasipoisson import Fit, fit
 
 YEARS_FOR_A_TREND = 3  # Farrington 1996, 3.4
 _WEEKS_OF_A_YEAR = 52  # at least: a 53rd week lies between two same weeks in some years
 _FIXED_POINT = 1 - 1e-10  # leverage from which a week determines its own fit and has no residual
 _POWER = 2 / 3  # Farrington 1996: makes a Poisson count about symmetric
-_MOST_COUNTED = 1e15  # up to here float64 still counts one by one
+_MOST_WEEKS = 52_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +97,20 @@ def flexible(
         SurveillanceError: bad counts or impossible parameters; the message names the parameter.
     """
     settings = _Settings(
-        years_back=whole("years_back", years_back, 1),
-        half_window=whole("half_window", half_window, 0),
-        periods=whole("periods", periods, 1),
-        reweight_above=_between("reweight_above", reweight_above, 0.0, math.inf),
-        exclude_recent=whole("exclude_recent", exclude_recent, 0),
-        alpha=_between("alpha", alpha, 0.0, 1.0),
+        years_back=whole("years_back", years_back, 1, _MOST_WEEKS // _WEEKS_OF_A_YEAR),
+        half_window=whole("half_window", half_window, 0, _WEEKS_OF_A_YEAR // 2 - 1),
+        periods=whole("periods", periods, 1, _WEEKS_OF_A_YEAR),
+        reweight_above=number("reweight_above", reweight_above, 0.0, math.inf),
+        exclude_recent=whole("exclude_recent", exclude_recent, 0, _MOST_WEEKS),
+        alpha=number("alpha", alpha, 0.0, 1.0),
         method=_known_method(method),
-        keep_trend_below=_between("keep_trend_below", keep_trend_below, 0.0, 1.0),
-        least_cases=_between("min_cases", min_cases[0], 0.0, math.inf),
-        cases_weeks=whole("min_cases", min_cases[1], 1),
+        keep_trend_below=number("keep_trend_below", keep_trend_below, 0.0, 1.0),
+        least_cases=number("min_cases", min_cases[0], 0.0, math.inf),
+        cases_weeks=whole("min_cases", min_cases[1], 1, _MOST_WEEKS),
     )
     if _WEEKS_OF_A_YEAR - 2 * settings.half_window - 1 < settings.periods - 1:
         raise SurveillanceError("periods: more than there are weeks between two reference windows")
-    y, mondays = _counts(counts), _mondays(weeks)
+    y, mondays = line("counts", counts), _mondays(weeks)
     if len(y) != len(mondays):
         raise SurveillanceError(f"weeks: {len(mondays)} for {len(y)} counts")
     offset = _offset(y, tests)
@@ -153,7 +154,7 @@ def _plugged_in(at: _Prediction, alpha: float) -> float:
 def _upper_mean(at: _Prediction, alpha: float) -> float:
     log_mean = math.log(at.mean) + float(stats.norm.ppf(1 - alpha)) * at.log_se
     return (
-        count_quantile(math.exp(log_mean), at.dispersion, 1 - alpha) if log_mean < math.log(_MOST_COUNTED) else math.nan
+        count_quantile(math.exp(log_mean), at.dispersion, 1 - alpha) if log_mean < math.log(MOST_COUNTED) else math.nan
     )
 
 
@@ -249,7 +250,7 @@ def _robust_fit(design: Array, counts: Array, offset: Array, above: float) -> Fi
 
 def _prediction(model: Fit, here: Array, offset: float) -> _Prediction | None:
     log_mean = float(here @ model.coefficients) + offset
-    if log_mean > math.log(_MOST_COUNTED):
+    if log_mean > math.log(MOST_COUNTED):
         return None
     dispersion = max(model.dispersion, 1.0)
     return _Prediction(math.exp(log_mean), math.sqrt(dispersion * float(here @ model.unscaled @ here)), dispersion)
@@ -263,13 +264,6 @@ def _trend_stays(model: Fit, at: _Prediction, largest: float, below: float) -> b
         return True
     t = abs(model.coefficients[-1]) / math.sqrt(at.dispersion * model.unscaled[-1, -1])
     return bool(2 * stats.t.sf(t, model.freedom) < below)
-
-
-def _counts(counts: npt.ArrayLike) -> Array:
-    y = line("counts", counts)
-    if (y > _MOST_COUNTED).any():
-        raise SurveillanceError(f"counts: above {_MOST_COUNTED:g}")
-    return y
 
 
 def _mondays(weeks: DatesLike) -> DayArray:
@@ -302,12 +296,6 @@ def _indices(at: npt.ArrayLike, length: int) -> IntArray:
     if (indices < 0).any() or (indices >= length).any():
         raise SurveillanceError("at: outside the series")
     return indices.astype(np.int64)
-
-
-def _between(name: str, value: float, low: float, high: float) -> float:
-    if not low <= value <= high or math.isnan(value):
-        raise SurveillanceError(f"{name}: must lie between {low:g} and {high:g}")
-    return float(value)
 
 
 def _known_method(method: str) -> str:

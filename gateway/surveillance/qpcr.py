@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import Array, line, numbers, positive
+from gateway.surveillance.arrays import Array, positive
+from gateway.surveillance.columns import finite, line
 
 _LEAST_POINTS = 3  # two points fit any line and leave nothing to judge it by
 _TWO_SIDED = 0.975
@@ -54,7 +55,7 @@ class StandardCurve:
         Interval: 10^(log10 copies -+ t s/|b| sqrt(1/r + 1/n + (mean - mean of the curve)^2 / (b^2 Sxx))), t with n - 2
         degrees of freedom. NaN where the slope does not differ from 0 at 5 % (Fieller: the interval has no end).
         """
-        cq = _finite("cq_replicates", cq_replicates)
+        cq = finite("cq_replicates", cq_replicates)
         if cq.size == 0:
             raise SurveillanceError("cq_replicates: there is none")
         mean = float(cq.mean())
@@ -83,7 +84,7 @@ def standard_curve(copies: npt.ArrayLike, cq: npt.ArrayLike) -> StandardCurve:
     Raises:
         SurveillanceError: bad values, fewer than three wells, one concentration only, or a slope that is not negative.
     """
-    x, y = np.log10(positive("copies", copies)), _finite("cq", cq)
+    x, y = np.log10(positive("copies", copies)), finite("cq", cq)
     if x.ndim != 1 or x.shape != y.shape:
         raise SurveillanceError(f"cq: shape {y.shape} for copies of shape {x.shape}")
     if len(x) < _LEAST_POINTS:
@@ -120,7 +121,7 @@ def lod95(
     Raises:
         SurveillanceError: bad counts or an unknown link; the message names the parameter.
     """
-    x = _finite("log10_concentration", log10_concentration)
+    x = finite("log10_concentration", log10_concentration)
     hits, n = line("positives", positives), line("replicates", replicates)
     if x.ndim != 1 or not x.shape == hits.shape == n.shape:
         raise SurveillanceError("positives, replicates, log10_concentration: different lengths")
@@ -175,7 +176,10 @@ def _hit_rate_line(x: Array, hits: Array, n: Array, link: _Link) -> tuple[float,
         eta = design @ beta
         up, down = link.hazard(eta), link.hazard(-eta)
         information = design.T @ (design * (n * up * down)[:, None])
-        step = np.linalg.solve(information, design.T @ (hits * up - (n - hits) * down))
+        try:
+            step = np.linalg.solve(information, design.T @ (hits * up - (n - hits) * down))
+        except np.linalg.LinAlgError:  # levels so far apart that float64 sees no slope
+            return None
         while (now := log_likelihood(beta + step)) < best - _ROUNDING * abs(best) and np.abs(step).max() > _STOP:
             step = step / 2
         beta, best = beta + step, max(best, now)
@@ -183,13 +187,6 @@ def _hit_rate_line(x: Array, hits: Array, n: Array, link: _Link) -> tuple[float,
             slope = float(beta[1]) / width
             return (float(beta[0]) - slope * centre, slope) if slope > 0 else None
     return None
-
-
-def _finite(name: str, values: npt.ArrayLike) -> Array:
-    array = numbers(name, values)
-    if not np.isfinite(array).all():
-        raise SurveillanceError(f"{name}: infinite")
-    return array
 
 
 def _power10(exponent: float) -> float:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import Array, positive, series, whole
+from gateway.surveillance.arrays import MOST_COUNTED, Array, positive, series, whole
 
 _AT_ONCE = 2_000_000  # scores of replicates held in memory
-_LEAST_EXPECTED, _MOST_EXPECTED = 1e-100, 1e15  # cases of one place and time: what float64 can divide, and draw
+_LEAST_EXPECTED = 1e-100  # cases of one place and time that float64 can divide by
+_MOST_SIMULATIONS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,12 @@ def spacetime_poisson(
         raise SurveillanceError("counts: not a table of times and places")
     if expected.shape != observed.shape:
         raise SurveillanceError(f"baselines: shape {expected.shape} for counts of shape {observed.shape}")
-    if max(observed.max(), expected.max()) > _MOST_EXPECTED:
-        raise SurveillanceError(f"counts, baselines: above {_MOST_EXPECTED:g}")
-    if expected.min() < _LEAST_EXPECTED:
-        raise SurveillanceError(f"baselines: below {_LEAST_EXPECTED:g}")
+    if expected.min() < _LEAST_EXPECTED or expected.max() > MOST_COUNTED:
+        raise SurveillanceError(f"baselines: must lie from {_LEAST_EXPECTED:g} to {MOST_COUNTED:g}")
     member = _membership(zones, observed.shape[1])
     if not isinstance(rng, np.random.Generator):
         raise SurveillanceError("rng: not a numpy random Generator")
-    replicates = whole("simulations", simulations, 0)
+    replicates = whole("simulations", simulations, 0, _MOST_SIMULATIONS)
     base = _by_zone(expected, member)
     cases = _by_zone(observed, member)
     scores = _scores(cases, base)
@@ -85,11 +84,9 @@ def _membership(zones: Sequence[tuple[int, ...]], places: int) -> Array:
         raise SurveillanceError("zones: there is none")
     member = np.zeros((places, len(zones)))
     for number, zone in enumerate(zones):
-        chosen = [whole("zones", place, 0) for place in zone]
+        chosen = [whole("zones", place, 0, places - 1) for place in zone]
         if not chosen:
             raise SurveillanceError(f"zones: zone {number} has no place")
-        if max(chosen) >= places:
-            raise SurveillanceError(f"zones: zone {number} names a place that counts do not have")
         if len(set(chosen)) < len(chosen):
             raise SurveillanceError(f"zones: zone {number} names a place twice")
         member[chosen, number] = 1.0

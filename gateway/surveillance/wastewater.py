@@ -6,6 +6,7 @@ the assay (`qpcr`) and CDC's activity level (`wval`) have files of their own and
 """
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import Array, DatesLike, alike, calendar, line, positive, whole
+from gateway.surveillance.arrays import Array, whole
+from gateway.surveillance.columns import DatesLike, calendar, limits, line
 from gateway.surveillance.qpcr import Estimate, Lod, StandardCurve, inverse_mills, lod95, standard_curve
 from gateway.surveillance.wval import Wval, at_least_half_lod, wval
 
@@ -83,7 +85,7 @@ def trend(
         raise SurveillanceError("samples, days: give one of them")
     elapsed = (when - when[-1:]).astype(np.float64)
     if samples is not None:
-        used = np.arange(len(logs)) >= len(logs) - whole("samples", samples, 1)
+        used = np.arange(len(logs)) >= len(logs) - whole("samples", samples, 1, sys.maxsize)
     else:
         used = elapsed > -_length(days)
     x, y = elapsed[used], logs[used]
@@ -121,7 +123,7 @@ def censored_lognormal(concentration: npt.ArrayLike, lod: npt.ArrayLike) -> Logn
         SurveillanceError: bad values; the message names the parameter.
     """
     c = line("concentration", concentration)
-    limit = positive("lod", alike("lod", lod, len(c)))
+    limit = limits("lod", lod, len(c))
     censored = c < limit
     known, below = np.log(c[~censored]), np.log(limit[censored])
     n_censored = int(censored.sum())
@@ -152,7 +154,10 @@ def _censored_normal(known: Array, below: Array) -> tuple[float, float]:
         slope = np.array([residual.sum() - mills.sum(), n / at[1] - known @ residual + below @ mills])
         cross = known.sum() + below @ w
         curvature = np.array([[n + w.sum(), -cross], [-cross, n / at[1] ** 2 + known @ known + below**2 @ w]])
-        step = np.linalg.solve(curvature, slope)
+        try:
+            step = np.linalg.solve(curvature, slope)
+        except np.linalg.LinAlgError:  # values so far apart that float64 sees no spread
+            break
         while (now := log_likelihood(at + step)) < best - _ROUNDING * abs(best) and np.abs(step).max() > _STOP:
             step = step / 2
         at, best = at + step, max(best, now)
@@ -177,7 +182,4 @@ def _regression(x: Array, y: Array) -> tuple[float, float]:
 
 
 def _length(days: int | None) -> int:
-    length = whole("days", days, 1) if days is not None else 1
-    if length > _LONGEST_DAYS:
-        raise SurveillanceError(f"days: above {_LONGEST_DAYS}")
-    return length
+    return whole("days", days, 1, _LONGEST_DAYS) if days is not None else 1

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import Array, BoolArray, DatesLike, DayArray, IntArray, alike, calendar, line, positive
+from gateway.surveillance.arrays import Array, BoolArray, IntArray
+from gateway.surveillance.columns import DatesLike, DayArray, calendar, limits, line
 
 LEVELS = ("Very Low", "Low", "Moderate", "High", "Very High")
 _OUTLIER_SD = 4
@@ -80,7 +81,7 @@ def wval(concentration: npt.ArrayLike, dates: DatesLike, *, lod: npt.ArrayLike, 
 def at_least_half_lod(concentration: npt.ArrayLike, lod: npt.ArrayLike) -> Array:
     """Concentrations of one series, those below their limit of detection replaced by half of it."""
     c = line("concentration", concentration)
-    limit = positive("lod", alike("lod", lod, len(c)))
+    limit = limits("lod", lod, len(c))
     return np.where(c < limit, limit / 2, c)
 
 
