@@ -1,8 +1,10 @@
 """Calls against CDC's table; curves whose truth is known because they are simulated, with fixed seeds."""
 
+import csv
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from gateway.surveillance.assay import CurveCall, call_cdc_2019ncov, curve_cq
 from tests.support.seeds import SEED
 
 CYCLES = np.arange(1.0, 41.0)
+REAL_WELLS = Path(__file__).parents[4] / "docs" / "evidence" / "data" / "amplification_curves.csv"
 
 # CDC 2019-nCoV panel, instructions for use (2020-12-01), results interpretation: N1, N2, RP detected, and the call.
 CDC_TABLE = {
@@ -73,6 +76,38 @@ def test_noisy_wells_agree_with_an_unbounded_fit_from_the_truth() -> None:
         grid = np.arange(1, 40, 0.01)
         cq = grid[np.diff(five_parameters(np.arange(0.99, 40.005, 0.01), *fitted), 2)[: len(grid)].argmax()]
         assert curve_cq(CYCLES, y).cq == pytest.approx(cq, abs=0.05)
+
+
+def real_well(number: int) -> Array:
+    with REAL_WELLS.open(newline="") as lines:
+        (row,) = (row for row in csv.DictReader(lines) if row["well"] == str(number))
+    return np.array([float(row[str(cycle)]) for cycle in range(1, 46)])
+
+
+# Least squares of the same curve by R 4.2.2's `nls` from 27 starts, cpD2 and efficiency as qpcR defines them. Wells 249
+# and 293 fall at first; 293 and 315 come late.
+R_FITS = {
+    241: (27.66, 1.431038, 26.67158),
+    249: (27.66, 1.428204, 28.15601),
+    265: (31.04, 1.632906, 25.51016),
+    293: (36.18, 1.434859, 11.62804),
+    315: (37.92, 1.616384, 25.88876),
+}
+
+
+@pytest.mark.parametrize("well", list(R_FITS))
+def test_real_wells_have_the_cq_efficiency_and_plateau_that_r_finds(well: int) -> None:
+    got = curve_cq(np.arange(1, 46), real_well(well))
+    assert got.amplified
+    cq, efficiency, plateau = R_FITS[well]
+    assert got.cq == pytest.approx(cq, abs=0.011)
+    assert (got.efficiency, got.plateau) == pytest.approx((efficiency, plateau), rel=1e-4)
+
+
+@pytest.mark.parametrize("well", [313, 318, 320, 321])
+def test_real_wells_without_amplification_or_with_one_that_only_starts_have_no_cq(well: int) -> None:
+    # Well 321 drifts upwards; R's unguarded fit of the same curve gives it a Cq of 17.17. Well 313 starts at cycle 43.
+    assert not curve_cq(np.arange(1, 46), real_well(well)).amplified
 
 
 def logistic(middle: float, rate: float, *, drift: float = 0.0, amplitude: float = 1.0) -> Array:
