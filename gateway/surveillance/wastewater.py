@@ -83,13 +83,14 @@ def trend(
         raise SurveillanceError(f"dates: {len(when)} for {len(logs)} concentrations")
     if (samples is None) == (days is None):
         raise SurveillanceError("samples, days: give one of them")
-    elapsed = (when - when[-1:]).astype(np.float64)
+    x, y, span = (when - when[-1:]).astype(np.float64), logs, math.nan
+    if days is not None:
+        span = float(whole("days", days, 1, _LONGEST_DAYS))
+        x, y = x[x > -span], y[x > -span]
     if samples is not None:
-        used = np.arange(len(logs)) >= len(logs) - whole("samples", samples, 1, sys.maxsize)
-    else:
-        used = elapsed > -_length(days)
-    x, y = elapsed[used], logs[used]
-    span = float(_length(days)) if days is not None else float(np.ptp(x)) if len(x) else math.nan
+        newest = whole("samples", samples, 1, sys.maxsize)
+        x, y = x[-newest:], y[-newest:]
+        span = float(np.ptp(x)) if len(x) else math.nan
     slope, p_value = _regression(x, y)
     growth = slope * span
     change = 100 * (10**growth - 1) if abs(growth) < _MOST_LOG10 else math.nan
@@ -108,7 +109,7 @@ def detection_proportion(detected: npt.ArrayLike, dates: DatesLike, *, days: int
     if not np.isin(found, (0.0, 1.0)).all():
         raise SurveillanceError("detected: neither True nor False")
     end = np.searchsorted(when, when, side="right")
-    start = np.searchsorted(when, when - np.timedelta64(_length(days), "D"), side="right")
+    start = np.searchsorted(when, when - np.timedelta64(whole("days", days, 1, _LONGEST_DAYS), "D"), side="right")
     total = np.concatenate([[0.0], np.cumsum(found)])
     return np.asarray(100 * (total[end] - total[start]) / (end - start))
 
@@ -179,7 +180,3 @@ def _regression(x: Array, y: Array) -> tuple[float, float]:
     freedom = len(x) - 2
     error = math.sqrt(float(np.sum((dy - slope * dx) ** 2)) / freedom / float(dx @ dx))
     return slope, float(2 * stats.t.sf(abs(slope) / error, freedom)) if error > 0 else 0.0
-
-
-def _length(days: int | None) -> int:
-    return whole("days", days, 1, _LONGEST_DAYS) if days is not None else 1

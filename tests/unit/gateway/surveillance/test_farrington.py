@@ -170,6 +170,27 @@ def test_weeks_without_tests_are_left_out_of_the_fit() -> None:
     assert flexible(emptied, weeks, [329], tests=tests).expected != pytest.approx(shown.expected, rel=1e-3)
 
 
+def test_without_trend_seasons_and_weights_the_expected_value_is_the_mean_of_the_reference_windows() -> None:
+    counts, weeks, _tests = series_of_r()
+    plain: dict[str, Any] = {"periods": 1, "reweight_above": math.inf, "keep_trend_below": 0.0}
+    got = flexible(counts, weeks, [329], **plain)
+    # 2016-04-25 with the Mondays 52, 104, 157 and 209 weeks before it, and three weeks on each side.
+    assert weeks[329] == "2016-04-25"
+    windows = np.concatenate([np.array(counts)[329 - lag - 3 : 329 - lag + 4] for lag in (52, 104, 157, 209)])
+    np.testing.assert_allclose(got.expected, windows.mean())
+    np.testing.assert_allclose(got.dispersion, np.sum((windows - windows.mean()) ** 2 / windows.mean()) / 27)
+    assert flexible(counts, weeks, [329], **(plain | {"keep_trend_below": 1.0})).expected != got.expected
+
+
+def test_five_cases_in_four_weeks_are_judged_and_four_are_not() -> None:
+    _, weeks, _tests = series_of_r()
+    counts = np.ones(330)
+    counts[326:] = [1, 1, 1, 2]
+    assert flexible(counts, weeks, [329]).expected > 0
+    counts[329] = 1
+    assert np.isnan(flexible(counts, weeks, [329]).expected)
+
+
 def test_a_constant_series_is_expected_to_stay_and_needs_more_than_its_poisson_quantile_to_alarm() -> None:
     _, weeks, _tests = series_of_r()
     got = flexible(np.full(330, 12.0), weeks, [329])
