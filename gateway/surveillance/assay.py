@@ -24,7 +24,8 @@ _MOST_FLUORESCENCE = 1e100
 _GRID = 0.01  # cycles
 _AMPLITUDE_SD = 10.0  # rise over the noise of the baseline
 _NOISE_ONLY_SD = 8.0  # a range below it, over the cycle-to-cycle noise, cannot hold such a rise
-_AIC_MARGIN = 10.0  # Burnham and Anderson 2002: beyond it the worse model has no support
+# Burnham and Anderson 2002: a model worse by more than 10 in AIC has no support, one by less than 4 still some.
+_NO_SUPPORT, _SOME_SUPPORT = 10.0, 4.0
 _LEAST_GROWTH = 1.25  # a cycle; a reaction this slow is not one to call
 _LEAST_CONVEXITY = 0.6  # cycles from 5 to 20 % by those from 20 to 50 %: a line has 0.5, a logistic curve 1.1
 _SLOW_RISE = 8.0  # cycles: an amplification's steep part takes 6
@@ -92,8 +93,9 @@ def curve_cq(cycles: npt.ArrayLike, fluorescence: npt.ArrayLike) -> CurveCall:
     """Judge one well's curve, then quantify it.
 
     Amplification is: a rise of more than 10 standard deviations of the baseline; a five-parameter curve (with or
-    without a steady drift) better by more than 10 in AIC than a line, a parabola and a line with one bend; growth that
-    is exponential at first, at least 1.25 a cycle, not faster than doubling; an acceleration that ends within the run.
+    without a steady drift) better in AIC by more than 10 than a line and a parabola, by more than 4 than a line with
+    one bend, and no curve of a late or passing drift better by 4; growth that is exponential at first, at least 1.25 a
+    cycle, not faster than doubling; an acceleration that ends within the run.
 
     Raises:
         SurveillanceError: fewer than 10 cycles, cycles out of order or beyond 100, values that are not finite.
@@ -152,18 +154,19 @@ def _aic(residuals: Array, parameters: int) -> float:
 def _drifts(n: Array, y: Array) -> Iterator[tuple[Array, int, float]]:
     """What is no amplification, fitted: residuals, number of parameters, and the AIC it may be worse by and still win.
 
-    A line, a parabola and a line with one bend need strong evidence against them. A parabola that starts late and a
-    straight rise of 8 cycles or more between two flat parts come close to any curve: they win where they are better.
+    The shapes of a drift, from the plainest on: a line and a parabola need strong evidence against them, a line with
+    one bend some. A parabola that starts late and a straight rise of 8 cycles or more between two flat parts come close
+    to any curve, so evidence for them is needed.
     """
     one = np.ones_like(n)
-    yield _project(np.column_stack([one, n]), y)[1], 2, _AIC_MARGIN
-    yield _project(np.column_stack([one, n, n**2]), y)[1], 3, _AIC_MARGIN
+    yield _project(np.column_stack([one, n]), y)[1], 2, _NO_SUPPORT
+    yield _project(np.column_stack([one, n, n**2]), y)[1], 3, _NO_SUPPORT
     bends = {knot: np.maximum(n - knot, 0) for knot in np.arange(n[1], n[-2], 0.25)}
-    yield _closest(([one, n, after] for after in bends.values()), y), 4, _AIC_MARGIN
-    yield _closest(([one, n, after**2] for after in bends.values()), y), 4, 0.0
+    yield _closest(([one, n, after] for after in bends.values()), y), 4, _SOME_SUPPORT
+    yield _closest(([one, n, after**2] for after in bends.values()), y), 4, -_SOME_SUPPORT
     pairs = [(a, b) for a, b in itertools.combinations(list(bends)[::3], 2) if b - a >= _SLOW_RISE]
     if pairs:
-        yield _closest(([one, bends[a] - bends[b]] for a, b in pairs), y), 4, 0.0
+        yield _closest(([one, bends[a] - bends[b]] for a, b in pairs), y), 4, -_SOME_SUPPORT
 
 
 def _closest(bases: Iterable[list[Array]], y: Array) -> Array:
