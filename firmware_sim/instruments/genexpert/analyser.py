@@ -43,6 +43,7 @@ class AnalyserSettings:
     assay: str = "SARSCOV2"  # of control cartridges; visitors' runs have the assay of their order
     modules: int = MODULES
     door_s: float = DOOR_S
+    patience_s: float = PATIENCE_S
     utc_offset_s: int = -5 * 3600
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     fault: Fault = Fault.NONE
@@ -101,7 +102,7 @@ class Analyser:
         for arrival in people:
             await self._clock.sleep_until(arrival.at_ns)
             module = await self._free.get()
-            if self._clock.now_ns() - arrival.at_ns > PATIENCE_S * NS_PER_S:
+            if self._clock.now_ns() - arrival.at_ns > self._settings.patience_s * NS_PER_S:
                 self._free.put_nowait(module)
                 continue
             screened = guest is not None and arrival.outcome.control is None
@@ -128,10 +129,10 @@ class Analyser:
 
     async def _visit(self, module: int, outcome: Outcome, since_ns: int, guest: Guest | None) -> None:
         try:
-            if guest is not None and not await self._checked_in(guest, since_ns):
-                return
             if outcome.control is not None:
                 order: messages.Order | None = self._control_order(outcome.control)
+            elif guest is not None:
+                order = await self._order_at_screen(guest, since_ns)
             else:
                 order = await self._order_for(since_ns)
             if order is not None:
@@ -139,16 +140,17 @@ class Analyser:
         finally:
             self._free.put_nowait(module)
 
-    async def _checked_in(self, guest: Guest, since_ns: int) -> bool:
-        """Whether the screen let them in before they lost patience."""
+    async def _order_at_screen(self, guest: Guest, since_ns: int) -> messages.Order | None:
+        """The order behind a check-in; None when they lost patience. Nobody else is at the kiosk meanwhile."""
         while True:
             async with self._at_screen:
                 if await guest.check_in():
+                    order = await self._order_for(since_ns)
                     await guest.leave()
-                    return True
+                    return order
             await self._clock.sleep(max(ASK_AGAIN_S, ASK_AGAIN_REAL_S * self._clock.speed))
             if self._clock.now_ns() - since_ns > PATIENCE_S * NS_PER_S:
-                return False
+                return None
 
     def _control_order(self, control: Control) -> messages.Order:
         number = self._local(self._clock.now_ns()).strftime("%d%H%M")
@@ -208,7 +210,7 @@ class Analyser:
 
     async def _order_for(self, since_ns: int) -> messages.Order | None:
         """Ask until the host has an order that can be run; None when the person has lost patience."""
-        leaves_ns = since_ns + int(PATIENCE_S * NS_PER_S)
+        leaves_ns = since_ns + int(self._settings.patience_s * NS_PER_S)
         while await self.line.host_within(self._clock.real_s((leaves_ns - self._clock.now_ns()) / NS_PER_S)):
             order = await self._ask()
             if order is not None and await self._accepts(order):
