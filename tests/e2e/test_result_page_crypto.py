@@ -18,6 +18,8 @@ from tests.support.result_host import District, cohort_file, sealed, served
 from tests.support.result_visit import WITHOUT_X25519
 from tests.support.seeds import seeded
 
+pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
+
 VECTORS: dict[str, Any] = json.loads((ROOT / "tests/vectors/claim.json").read_text())
 VISIT: dict[str, Any] = json.loads((ROOT / "tests/vectors/visit.json").read_text())
 SEALER = (Path(__file__).parents[1] / "support/result_page.js").read_text()

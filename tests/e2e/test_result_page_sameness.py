@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Browser, Page
 
 from contracts import cohorts
@@ -10,6 +11,8 @@ from contracts.claim import PRACTICE_CODE, PRACTICE_TICK, ClaimCode
 from contracts.sealed import dummy, result_body
 from tests.support.result_host import District, sealed
 from tests.support.result_visit import BODY, CODE, NOW, TICK, link, said, stands_at, type_in, visiting
+
+pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
 
 EXPIRED = NOW - cohorts.TTL_TICKS - 300  # its file is deleted
 EARLY = NOW + 30
