@@ -22,6 +22,10 @@ def test_a_small_process_loads_no_library_of_the_servers(module: str) -> None:
     assert _loaded_by(module) & _SERVER_LIBRARIES == set()
 
 
+def test_the_agent_draws_no_slip_itself() -> None:
+    assert _loaded_by("edge.__main__") & {"PIL", "segno"} == set(), "that is for the children (ADR 4)"
+
+
 def test_ingest_loads_no_numbers_library_and_no_web_framework() -> None:
     assert _loaded_by("gateway.ingest.bootstrap") & {"numpy", "scipy", "fastapi"} == set()
 
