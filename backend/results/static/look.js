@@ -52,7 +52,9 @@ async function load(path, progress, signal) {
       if (done > FILE_BYTES_MAX) throw new Error("longer than any file of ours");
       progress(done, Math.max(total, done));
     }
-    return new Uint8Array(await new Blob(parts).arrayBuffer());
+    const whole = new Uint8Array(await new Blob(parts).arrayBuffer());
+    signal.throwIfAborted(); // the visitor may have gone on at the last moment
+    return whole;
   } finally {
     clearTimeout(watch);
     signal.removeEventListener("abort", giveUp);

@@ -24,7 +24,7 @@ let clockAt = 0;
 let running = new AbortController();
 let again = () => {};
 let waiting; // the timer that says when a result has become ready
-let shown = null; // {result, since, passed} while a result is on the screen
+let shown = null; // {result, since, warned} while a result is on the screen
 
 const at = (id) => document.getElementById(id);
 
@@ -228,6 +228,7 @@ function reveal(result) {
 function restartCountdown() {
   shown.since = { wall: Date.now(), steady: performance.now() };
   shown.warned = false;
+  view.announce(""); // so that the same warning is heard a second time
 }
 
 // The steady clock may stand still while a device sleeps, and the wall clock may be set back: the later one counts.
