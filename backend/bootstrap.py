@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +28,7 @@ from backend.boards.ports import BoardPorts
 from backend.boards.reader import Reader
 from backend.boards.routes import BoardRoutes
 from backend.boards.series_routes import SeriesRoutes
+from backend.clocks import district_clock, wall_ns
 from backend.devices.admin_routes import DeviceAdmin
 from backend.devices.authority import ensure_authority, ensure_deployment_key
 from backend.devices.condition import Fleet
@@ -52,8 +52,7 @@ from backend.web.problems import LastResort, Problems
 from backend.web.security import BodyLimit, RateLimits, SecurityHeaders
 from backend.web.states import OtherState, Reports, Signals
 from backend.web.words import Languages, Words
-from contracts.clock import Clock, ScaledClock, WallClock, read_anchors
-from contracts.errors import ClockError
+from contracts.clock import Clock
 from contracts.windows import NS, to_datetime
 from dashboards.boards import district as district_board
 from dashboards.boards import pipeline as pipeline_board
@@ -88,7 +87,7 @@ class Core:
 
 def open_core(settings: BackendSettings) -> Core:
     """Take the state as its only writer; OperatorError or a StoreError when that cannot be."""
-    clock = _clock(settings)
+    clock = district_clock(settings.time_file)
     database = open_for_writing(settings.state, "backend")
     try:
         return _core(settings, clock, database)
@@ -324,27 +323,9 @@ def _unused(_: object) -> None:
     """Take what a check read."""
 
 
-def _clock(settings: BackendSettings) -> Clock:
-    if settings.time_file is None:
-        return WallClock(_wall_ns, time.monotonic_ns)
-    try:
-        return ScaledClock(read_anchors(settings.time_file.read_bytes()), time.monotonic_ns)
-    except OSError as exc:
-        raise OperatorError("%(path)s cannot be read: start the district again.", path=settings.time_file) from exc
-    except ClockError as exc:
-        raise OperatorError("%(path)s: %(reason)s.", path=settings.time_file, reason=exc) from exc
-
-
-# The real clock of this process, handed on to what lives in real time: sessions, tokens, certificates.
-
-
-def _wall_ns() -> int:
-    return time.time_ns()  # noqa: TID251 - the adapter behind contracts.clock
-
-
 def _wall_s() -> int:
-    return _wall_ns() // NS
+    return wall_ns() // NS
 
 
 def _now() -> datetime:
-    return to_datetime(_wall_ns())
+    return to_datetime(wall_ns())

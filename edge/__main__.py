@@ -24,6 +24,7 @@ from edge.errors import (
     StoreLockedError,
     StoreTooNewError,
 )
+from edge.front import Front
 from edge.settings import LoadedCabinet, load_cabinets
 from mqttlink.errors import LinkSettingsError
 
@@ -52,6 +53,7 @@ class _Host:
 
     def __init__(self, cabinets: Sequence[LoadedCabinet], server: ForkServer | None) -> None:
         self._server = server
+        self._front = None if server is None else Front()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._starting = {cabinet.cabinet.device.id for cabinet in cabinets}
@@ -74,6 +76,8 @@ class _Host:
                 self._server.watch()
         for thread in self._threads:
             thread.join(JOIN_S)
+        if self._front is not None:
+            self._front.close()
         return OPERATOR_MUST_ACT if len(self._given_up) == len(self._threads) else DONE
 
     def _host(self, loaded: LoadedCabinet) -> None:
@@ -96,7 +100,7 @@ class _Host:
 
     def _run_once(self, loaded: LoadedCabinet) -> None:
         with ExitStack() as closing:
-            agent = build(loaded, self._stop.wait, closing, self._server)
+            agent = build(loaded, self._stop.wait, closing, self._server, self._front)
             if agent is not None:
                 self._started(loaded.cabinet.device.id)
                 agent.run(self._stop.is_set)

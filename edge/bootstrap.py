@@ -35,6 +35,7 @@ from edge.core.enrolment import Enrolment
 from edge.core.schedule import Schedule, phase_of
 from edge.core.sending import Sending
 from edge.errors import EnrolmentError, EnrolmentRefusedError, SettingsError
+from edge.front import Front, Kiosk
 from edge.instruments.genexpert.driver import GenexpertDriver
 from edge.instruments.line import Line
 from edge.instruments.scd30.codec import BAUD
@@ -144,10 +145,12 @@ def build(
     sleep: Callable[[float], bool],
     closing: ExitStack,
     children: ForkServer | None,
+    front: Front | None = None,
 ) -> Agent | None:
     """Build one agent; None when told to stop before it is enrolled. What it holds is let go by `closing`.
 
-    `children` is where a kiosk's child processes come from; a cabinet without an analyser needs none.
+    `children` is where a kiosk's child processes come from, `front` serves its screen and asks its printer; a cabinet
+    without an analyser needs neither.
     """
     device = loaded.cabinet.device
     clock, quality = make_clock(loaded)
@@ -166,6 +169,8 @@ def build(
     builder = _Builder(loaded, enrolment, enroller, clock, quality, outbox, closing, children)
     if quarantined:
         builder.tell_quarantine()
+    if front is not None:
+        builder.open_front(front)
     return builder.agent()
 
 
@@ -192,6 +197,7 @@ class _Builder:
         self._closing = closing
         self._children = children
         self._forks: KioskForks | None = None
+        self._paper: Callable[[], dict[str, float]] = dict
         self._waiter = PollWaiter()
         closing.callback(self._waiter.close)
         self._outbox = outbox
@@ -214,6 +220,15 @@ class _Builder:
         """Say that the outbox was damaged and is a new one now."""
         _LOG.error("the outbox was damaged; it is put aside and a new one begun")
         self._recorder.event("outbox", "quarantined")
+
+    def open_front(self, front: Front) -> None:
+        """Let visitors come: the screen and the printer of a kiosk."""
+        for section, task in zip(self._loaded.cabinet.instrument, self._instruments, strict=True):
+            if isinstance(task, KioskTask):
+                kiosk = Kiosk(
+                    self._loaded.cabinet, task.desk, lambda: self._enrolment, section.assay or "", self._clock
+                )
+                self._paper = front.open(kiosk, self._closing)
 
     def agent(self) -> Agent:
         """Return the agent."""
@@ -257,11 +272,8 @@ class _Builder:
         if self._children is None:
             raise SettingsError("an analyser needs the child processes of a kiosk, and this program started none")
         printer = self._loaded.cabinet.printer
-        self._forks = KioskForks(
-            self._children,
-            printer=None if printer is None else printer.link,
-            utc_offset_s=self._enrolment.utc_offset_s,
-        )
+        where = None if printer is None else printer.link
+        self._forks = KioskForks(self._children, printer=where, utc_offset_s=self._enrolment.utc_offset_s)
         kiosk = build_kiosk(
             section,
             self._forks,
@@ -324,6 +336,8 @@ class _Builder:
             recorder=self._recorder,
             clock=self._clock,
             quality=self._quality,
+            at_window_end=self._paper,
+            window_s=self._enrolment.window_s,
         )
 
     def _facts(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,6 +13,8 @@ from contracts.topics import check_name
 from edge.adapters.printer import printer_address
 from edge.core.visit import VisitRules
 from edge.errors import SettingsError, VisitError
+
+MAX_PORT: Final = 65_535
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,9 +44,16 @@ class SimulatedSection(_Section, frozen=True):
 
 
 class PrinterSection(_Section, frozen=True):
-    """The printer of slips."""
+    """A kiosk's slip printer; without one every code is shown on the screen."""
 
-    link: str  # tcp:HOST:PORT, usually 9100
+    link: str  # tcp:HOST:PORT, ESC/POS
+
+
+class ScreenSection(_Section, frozen=True):
+    """A kiosk's screen: a browser on this machine opens http://127.0.0.1:PORT/."""
+
+    port: int
+    slot_url: str | None = None  # simulated districts: where a person puts a simulated cartridge in
 
 
 class DoorSection(_Section, frozen=True):
@@ -93,6 +102,7 @@ class Cabinet(_Section, frozen=True):
     time_file: str | None = None
     door: DoorSection | None = None
     printer: PrinterSection | None = None
+    screen: ScreenSection | None = None
 
 
 class LoadedCabinet(msgspec.Struct, frozen=True):
@@ -127,6 +137,7 @@ def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
     for what, values in (
         ("id", [one.cabinet.device.id for one in loaded]),
         ("folder", [str(one.folder.resolve()) for one in loaded]),
+        ("screen.port", [str(one.cabinet.screen.port) for one in loaded if one.cabinet.screen is not None]),
     ):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
@@ -153,14 +164,18 @@ def _check(cabinet: Cabinet) -> None:
 
 
 def _check_kiosk_parts(cabinet: Cabinet) -> None:
+    """Check what visitors stand before."""
+    screen = cabinet.screen
+    parts = {"screen": screen, "printer": cabinet.printer, "door": cabinet.door}
+    foreign = [name for name, part in parts.items() if part is not None and cabinet.device.kind != "kiosk"]
+    if foreign:
+        raise SettingsError(f"[{foreign[0]}] is a kiosk's: nobody stands before anything else")
+    if screen is not None and not 0 < screen.port <= MAX_PORT:
+        raise SettingsError(f"screen.port is 1 to {MAX_PORT}")
+    if screen is not None and screen.slot_url is not None and cabinet.simulated is None:
+        raise SettingsError("screen.slot_url puts simulated cartridges in: a real deployment has none")
     if cabinet.printer is not None:
         printer_address(cabinet.printer.link)
-    if cabinet.device.kind == "kiosk":
-        return
-    if cabinet.door is not None:
-        raise SettingsError("[door] is the contact of a kiosk: nothing else waits for its door")
-    if cabinet.printer is not None:
-        raise SettingsError("[printer] prints a kiosk's slips: nothing else has one")
 
 
 def _check_instrument(instrument: InstrumentSection, kind: str) -> None:

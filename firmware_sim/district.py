@@ -120,7 +120,7 @@ class District:
             raise ConfigError(f"{config.device} has nowhere to listen")
         printer = Printer(config.device, fault=config.fault, pictures=config.pictures)
         host, number = config.listen.host, config.listen.port
-        port = TcpPort(printer, host=host, port=number, fault=Fault.NONE, line=MODBUS_LINE)
+        port = TcpPort(printer, host=host, port=number, fault=Fault.NONE, line=MODBUS_LINE, first_stays=True)
         printer.unplug = port.unplug
         self._running.append(_Running(port))
         return await port.open()

@@ -68,7 +68,7 @@ _HEADERS = MappingProxyType(
         + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
         + "'; frame-ancestors http://127.0.0.1:* http://localhost:*",
         "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
     }
 )

@@ -30,15 +30,22 @@ class Command:
     prefix: tuple[str, ...] = ()
     extra: str = "all"  # the optional dependencies that it needs
 
+    @property
+    def words(self) -> list[str]:
+        """The words that choose it."""
+        return self.name.split()
+
 
 COMMANDS: Final = (
     Command("up", "kioskwatch.up", "start a district and supervise it: simulated, or --no-simulators for real devices"),
     Command("doctor", "kioskwatch.doctor", "say what is missing or wrong on this machine, and how to mend it"),
     Command("edge", "edge.__main__", "the agent of one cabinet (or several): drives its instruments", (), "edge"),
     Command("gateway", "gateway.__main__", "ingest | analyse | rebuild | redrive", (), "gateway"),
+    Command("backend results", "backend.results_main", "the result page, on an origin of its own", (), "backend"),
     Command("backend", "backend.__main__", "serve: the console and the API", (), "backend"),
     Command("device", "backend.__main__", "enrolment tokens and revocation", ("device",), "backend"),
     Command("user", "backend.__main__", "accounts of officers and technicians", ("user",), "backend"),
+    Command("lookup", "kioskwatch.lookup.command", "open a sealed result with the code of a slip", (), "backend"),
     Command("history", "gateway.analyse.bootstrap", "import FILE.csv: public history before the kiosks", (), "gateway"),
     Command("notice", "kioskwatch.notices.command", "render DIR: what visitors read beside a kiosk, in six languages"),
     Command("dashboards", "dashboards.grafana", "render: the boards as Grafana's JSON", (), "gateway"),
@@ -57,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"kioskwatch {version('kioskwatch')}")
         return 0
-    command = next((row for row in COMMANDS if row.name == words[0]), None)
+    command = next((row for row in COMMANDS if row.words == words[: len(row.words)]), None)
     if command is None:
         return _refuse(f"there is no command {words[0]!r}; `kioskwatch --help` lists them")
-    return _run(command, words[1:])
+    return _run(command, words[len(command.words) :])
 
 
 def usage() -> str:

@@ -39,3 +39,7 @@ class BrokerError(OperatorError):
 
 class ProcessFailedError(OperatorError):
     """A process of the district cannot start: its log says why."""
+
+
+class ResultPageError(OperatorError):
+    """A result page does not answer, or what it gives is not whole: try again later, or look at the address."""

@@ -91,6 +91,16 @@ class StateFolder:
         return self.root / "backend.toml"
 
     @property
+    def results_settings(self) -> Path:
+        """What the result page's process is told."""
+        return self.root / "results.toml"
+
+    @property
+    def public(self) -> Path:
+        """What the result page lets everybody download; made anew from the cohort store."""
+        return self.root / "public"
+
+    @property
     def simulators_settings(self) -> Path:
         """What the simulated instruments are told."""
         return self.root / "simulators.toml"

@@ -35,6 +35,19 @@ SEED: Final = 1
 Settings = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class KioskPorts:
+    """Ports of loopback of one simulated kiosk."""
+
+    analyser: int
+    printer: int
+    screen: int
+    slot: int  # where a person puts a simulated cartridge in
+
+
+Ports = Mapping[str, KioskPorts]  # by device
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class District:
     """All that is decided before anything starts. `speed` is 1 for real devices."""
@@ -68,6 +81,13 @@ class District:
             return ()
         return [device for device in self.file.device if device.kind in {"kiosk", "air_monitor"}]
 
+    @property
+    def persons_kiosk(self) -> DeviceEntry | None:
+        """The simulated kiosk at which a real person may take a test: of the zone that misses it least."""
+        kiosks = [device for device in self.simulated_devices if device.kind == "kiosk"]
+        population = {zone.id: zone.population or 0 for zone in self.file.zone}
+        return min(reversed(kiosks), key=lambda kiosk: population[self.zone_of(kiosk)], default=None)
+
     def zone_of(self, device: DeviceEntry) -> str:
         """Return the zone of a device."""
         return next(site.zone for site in self.file.site if site.id == device.site)
@@ -92,6 +112,23 @@ def backend_settings(district: District) -> Settings:
     return settings
 
 
+def results_settings(district: District) -> Settings:
+    """Return results.toml: of all state it is told the cohort store's place alone."""
+    folder, options = district.folder, district.options
+    settings: Settings = {
+        "state": f"sqlite:{folder.state}",
+        "district": str(district.district_path),
+        "public_dir": str(folder.public),
+        "listen": f"{_bracketed(options.listen)}:{options.results_port}",
+        "simulated": not options.real,
+    }
+    if not options.real:
+        settings["time_file"] = str(folder.time)
+    if options.results_cert is not None and options.results_key is not None:
+        settings |= {"tls_cert": str(options.results_cert), "tls_key": str(options.results_key)}
+    return settings
+
+
 def public_broker(district: District) -> Settings:
     """Return where devices find the broker, as they are told at enrolment."""
     own = district.broker.kind == "mosquitto"
@@ -113,8 +150,8 @@ def gateway_settings(district: District) -> Settings:
     }
 
 
-def simulators_settings(district: District, ports: Mapping[str, int]) -> Settings:
-    """Return simulators.toml; `ports` holds one of loopback for each kiosk."""
+def simulators_settings(district: District, ports: Ports) -> Settings:
+    """Return simulators.toml."""
     offset_h = district.file.utc_offset_s / 3600
     rooms = [device.id for device in district.simulated_devices if device.kind == "air_monitor"]
     return {
@@ -131,23 +168,40 @@ def simulators_settings(district: District, ports: Mapping[str, int]) -> Setting
                 **_simulated_instrument(district, device, ports, crowded=device.id == rooms[0] if rooms else False),
             }
             for device in district.simulated_devices
+        ]
+        + [
+            {
+                "kind": "printer",
+                "device": device.id,
+                "zone": district.zone_of(device),
+                "listen": f"127.0.0.1:{ports[device.id].printer}",
+            }
+            for device in district.simulated_devices
+            if device.kind == "kiosk"
         ],
     }
 
 
-def cabinet_settings(district: District, device: DeviceEntry, ports: Mapping[str, int], token: str | None) -> Settings:
+def cabinet_settings(district: District, device: DeviceEntry, ports: Ports, token: str | None) -> Settings:
     """Return a simulated cabinet's cabinet.toml; `token` None once it has its certificate."""
     path = district.folder.cabinet(device.id)
     enrol: Settings = {"url": district.console_url, "ca_fingerprint": district.ca_fingerprint}
     if token is not None:
         enrol["token"] = token
-    return {
+    settings: Settings = {
         "time_file": str(district.folder.time),
         "device": {"id": device.id, "kind": device.kind, "folder": str(path.parent)},
         "enrol": enrol,
         "simulated": {"seed": zlib.crc32(device.id.encode())},  # each cabinet draws noise of its own
         "instrument": [_cabinet_instrument(district, device, ports)],
     }
+    if device.kind == "kiosk":
+        at = ports[device.id]
+        settings["printer"] = {"link": f"tcp:127.0.0.1:{at.printer}"}
+        settings["screen"] = {"port": at.screen}
+        if device == district.persons_kiosk:
+            settings["screen"]["slot_url"] = f"http://127.0.0.1:{at.slot}"
+    return settings
 
 
 def processes(district: District, *, history_before: date | None) -> list[ProcessPlan]:
@@ -180,6 +234,9 @@ def processes(district: District, *, history_before: date | None) -> list[Proces
         ProcessPlan(name="ingest", command=_own("gateway", "ingest", *gateway), needs=("backend", *broker)),
         ProcessPlan(name="analyse", command=_own("gateway", "analyse", *gateway), needs=("backend", *first)),
     ]
+    if district.file.has_kiosks:
+        results = _own("backend", "results", "--settings", str(folder.results_settings))
+        plans.append(ProcessPlan(name="results", command=results, needs=("ingest",)))
     if district.simulated_devices:
         cabinets = [str(folder.cabinet(device.id)) for device in district.simulated_devices]
         plans.append(
@@ -203,27 +260,34 @@ def _stores(district: District) -> Settings:
     return stores
 
 
-def _simulated_instrument(
-    district: District, device: DeviceEntry, ports: Mapping[str, int], *, crowded: bool
-) -> Settings:
+def _simulated_instrument(district: District, device: DeviceEntry, ports: Ports, *, crowded: bool) -> Settings:
     if device.kind == "kiosk":
-        assay = district.file.assay[0].code
-        return {
-            "kind": "genexpert",
-            "listen": f"127.0.0.1:{ports[device.id]}",
-            "modules": MODULES,
-            "assay": assay,
-            "door_s": T_MAX_S,
-        }
+        return _simulated_analyser(district, device, ports[device.id])
     return {"kind": "scd30", "link": str(district.folder.links / device.id), "scenario_room": crowded}
 
 
-def _cabinet_instrument(district: District, device: DeviceEntry, ports: Mapping[str, int]) -> Settings:
+def _simulated_analyser(district: District, device: DeviceEntry, at: KioskPorts) -> Settings:
+    settings: Settings = {
+        "kind": "genexpert",
+        "listen": f"127.0.0.1:{at.analyser}",
+        "modules": MODULES,
+        "assay": district.file.assay[0].code,
+        "door_s": T_MAX_S,
+        "screen": f"127.0.0.1:{at.screen}",
+    }
+    if device == district.persons_kiosk:
+        zone = district.zone_of(device)
+        alone = sum(one.kind == "kiosk" and district.zone_of(one) == zone for one in district.simulated_devices) == 1
+        settings |= {"slot": f"127.0.0.1:{at.slot}", "visitors": alone}  # the zone's other kiosks take its visitors
+    return settings
+
+
+def _cabinet_instrument(district: District, device: DeviceEntry, ports: Ports) -> Settings:
     if device.kind == "kiosk":
         assay = district.file.assay[0]
         return {
             "kind": "genexpert",
-            "link": f"tcp:127.0.0.1:{ports[device.id]}",
+            "link": f"tcp:127.0.0.1:{ports[device.id].analyser}",
             "modules": MODULES,
             "t_max_s": T_MAX_S,
             "insertion_s": INSERTION_REAL_S * district.speed,

@@ -11,6 +11,7 @@ _WHEN_READY: Final = {
     "broker": "answers",
     "history": "public history is imported",
     "ingest": "takes what devices send",
+    "results": "serves the result page",
     "analyse": "rolls releases up and looks for outbreaks",
     "simulators": "instruments are on",
     "edge": "every cabinet's agent runs",

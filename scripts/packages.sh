@@ -11,7 +11,7 @@ declare -A FILES=( # any one of these says that it is installed
 declare -A PACKAGES=(
   [mosquitto]="mosquitto"
   [postgresql]="postgresql"
-  [chromium]="chromium fonts-wqy-microhei" # the font, because a page in Chinese must be looked at too
+  [chromium]="chromium fonts-dejavu-core fonts-wqy-microhei libfribidi0" # fonts, because pages and slips must be looked at in every script
 )
 readonly POLICY=/usr/sbin/policy-rc.d
 

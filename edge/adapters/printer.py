@@ -16,30 +16,54 @@ from edge.errors import FrameError, PrinterError, SettingsError
 from edge.wire.escpos import REPORT_PRINTED, Question, Status, is_report, printed_whole, question, status
 
 PaperState = Literal["ok", "low", "out", "unknown"]
+Fault = Literal["paper", "printer"]
 
 ANSWER_S: Final = 2.0  # a status is real-time; a printer that needs longer is none
 ASK_EVERY_S: Final = 0.5  # while it prints: an open cover must not cost the whole time
 SEND_BYTES: Final = 16 * 1024
+TRIES: Final = 3
+PAUSE_S: Final = 0.3
 MAX_PORT: Final = 65_535
 
 
 def print_slip(where: str, data: bytes, *, timeout_s: float) -> None:
-    """Print a document and return when it is on paper; PrinterError when it is not, or nobody can tell."""
-    with _Printer(where, timeout_s) as printer:
-        printer.must_be_ready()
-        printer.send(data + REPORT_PRINTED)
-        if not printed_whole(printer.report()):
-            raise PrinterError("paper", "the paper ended")
-        printer.must_be_ready()
+    """Print a document and return when it is on paper; PrinterError when it is not, or nobody can tell.
+
+    A printer talks to one host at a time and may just be answering the agent, which asks how it is: so what fails
+    before a byte of the slip was sent is tried again.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(_NotReachedError), _Printer(where, deadline_s - time.monotonic()) as printer:
+            _print_on(printer, data)
+            return
+        time.sleep(PAUSE_S)
+    with _Printer(where, deadline_s - time.monotonic()) as printer:
+        _print_on(printer, data)
+
+
+def _print_on(printer: "_Printer", data: bytes) -> None:
+    printer.must_be_ready()
+    printer.commit()
+    printer.send(data + REPORT_PRINTED)
+    if not printed_whole(printer.report()):
+        raise PrinterError("paper", "the paper ended")
+    printer.must_be_ready()
 
 
 def paper_state(where: str, *, timeout_s: float) -> PaperState:
     """Return what the paper sensors say; "unknown" when the printer does not."""
+    return look(where, timeout_s=timeout_s)[0]
+
+
+def look(where: str, *, timeout_s: float) -> tuple[PaperState, Fault | None]:
+    """Return what the paper sensors say, and what a person must mend before a slip can be printed."""
     try:
         with _Printer(where, timeout_s) as printer:
-            return printer.status().paper
+            now = printer.status()
     except PrinterError:
-        return "unknown"
+        return "unknown", "printer"
+    return now.paper, now.fault
 
 
 def printer_address(where: str) -> tuple[str, int]:
@@ -51,6 +75,10 @@ def printer_address(where: str) -> tuple[str, int]:
     raise SettingsError('a printer is "tcp:HOST:PORT"')
 
 
+class _NotReachedError(PrinterError):
+    """No connection, or one that ended before a byte of a slip was sent."""
+
+
 class _Printer:
     """One connection with one deadline for all that is done on it."""
 
@@ -60,14 +88,19 @@ class _Printer:
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
         self._report: int | None = None  # came while a status was asked for
+        self._begun = False
 
     def __enter__(self) -> Self:
         try:
             self._socket = socket.create_connection(self._address, self._timeout_s)
         except OSError as exc:
-            raise _failed(exc) from None
+            raise self._failed(exc) from None
         self._socket.setblocking(False)
         return self
+
+    def commit(self) -> None:
+        """From here on a slip may be half on paper: nothing is tried again."""
+        self._begun = True
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -100,7 +133,7 @@ class _Printer:
             except BlockingIOError:
                 continue
             except OSError as exc:
-                raise _failed(exc) from None
+                raise self._failed(exc) from None
 
     def report(self) -> int:
         """Wait for the answer to GS r; while there is none, see whether the printer has stopped."""
@@ -131,9 +164,9 @@ class _Printer:
         except BlockingIOError:
             return None
         except OSError as exc:
-            raise _failed(exc) from None
+            raise self._failed(exc) from None
         if not data:
-            raise PrinterError("printer", "the printer closed the connection")
+            raise self._failed(ConnectionResetError())
         return data[0]
 
     def _wait(self, event: int, timeout_s: float) -> bool:
@@ -147,6 +180,10 @@ class _Printer:
             raise PrinterError("printer", "the printer takes too long")
         return left_s
 
+    def _failed(self, exc: OSError) -> PrinterError:
+        kind = PrinterError if self._begun else _NotReachedError
+        return kind("printer", f"the printer cannot be reached ({type(exc).__name__})")
+
     @property
     def _open(self) -> socket.socket:
         if self._socket is None:
@@ -155,7 +192,3 @@ class _Printer:
 
 
 _QUESTIONS: Final[tuple[Question, ...]] = (1, 2, 4)
-
-
-def _failed(exc: OSError) -> PrinterError:
-    return PrinterError("printer", f"the printer cannot be reached ({type(exc).__name__})")

@@ -55,7 +55,7 @@ def before_check_in(view: DeskView) -> Screen:
         return Screen(view.fault, view.fault)
     if view.stage == "issuing":
         return Screen("wait", "wait")
-    if view.free_modules <= 0:
+    if view.free_modules <= 0 or view.stage == "insert":  # one cartridge is awaited at a time
         return Screen("busy", f"busy:{view.next_free_ns}")
     return Screen("info", "info")
 

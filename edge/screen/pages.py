@@ -72,6 +72,7 @@ def _info(language: str, token: str, facts: ScreenFacts) -> str:
     return (
         f'<h1>{_say(language, "info_title")}</h1><ol class="told">{told}</ol>'
         f"{_check_in(language, token, paper=True)}<p>{_say(language, 'limits')}</p>{_notice(language, facts)}"
+        f"{_button(language, 'back')}"
     )
 
 

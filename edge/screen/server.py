@@ -48,7 +48,7 @@ _POLICY: Final = (
     "frame-src {frames}; frame-ancestors 'none'; base-uri 'none'"
 )
 _COMMON: Final = (
-    ("Referrer-Policy", "no-referrer"),
+    ("Referrer-Policy", "same-origin"),  # with "no-referrer" a browser hides the origin of a form even from ourselves
     ("X-Content-Type-Options", "nosniff"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),

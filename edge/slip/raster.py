@@ -61,9 +61,9 @@ class Canvas:
         return _bitmap(self._image)
 
 
-def printable(language: str) -> bool:
+def printable(language: str, fonts: Path = FONT_DIR) -> bool:
     """Tell whether this machine can draw the language."""
-    found = any((FONT_DIR / name).exists() for name in _candidates(language, bold=False, mono=False))
+    found = any((fonts / name).exists() for name in _candidates(language, bold=False, mono=False))
     return found and (language not in _SHAPED or bool(features.check("raqm")))
 
 

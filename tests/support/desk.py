@@ -40,7 +40,7 @@ class FakeDesk:
                 now_ns=self.now_ns,
                 fault=self.fault,
                 free_modules=free,
-                next_free_ns=min(taken, default=None) if free <= 0 else None,
+                next_free_ns=visit.insert_until_ns if visit else min(taken, default=None) if free <= 0 else None,
                 stage="issuing" if self.issuing else "open" if visit is None else "insert",
                 insert_until_ns=None if visit is None else visit.insert_until_ns,
                 ready_ns=None if visit is None else visit.ready_ns,

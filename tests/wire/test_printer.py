@@ -1,5 +1,7 @@
 """Slips on their real wire: the driver against a printer that was written from the manual alone, with every fault."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +41,7 @@ def running_printer(pictures: Path, fault: Fault = Fault.NONE) -> Iterator[Runni
     printer = Printer("kiosk-test", fault=fault, pictures=pictures)
 
     async def build() -> tuple[TcpPort, str]:
-        port = TcpPort(printer, host="127.0.0.1", port=0, fault=Fault.NONE, line=MODBUS_LINE)
+        port = TcpPort(printer, host="127.0.0.1", port=0, fault=Fault.NONE, line=MODBUS_LINE, first_stays=True)
         printer.unplug = port.unplug
         return port, await port.open()
 
@@ -129,6 +131,16 @@ def test_after_a_new_roll_the_paper_is_there_again(tmp_path: Path) -> None:
 def test_the_paper_is_told_in_three_words(tmp_path: Path, fault: Fault, state: str) -> None:
     with running_printer(tmp_path, fault) as printer:
         assert paper_state(printer.where, timeout_s=5) == state
+
+
+def test_a_slip_waits_for_a_printer_that_is_just_being_asked_how_it_is(tmp_path: Path) -> None:
+    with running_printer(tmp_path) as printer:
+        with socket.create_connection(printer_address(printer.where)):
+            asked = threading.Thread(target=print_slip, args=(printer.where, SLIP), kwargs={"timeout_s": 10})
+            asked.start()
+            time.sleep(0.1)
+        asked.join()
+        assert len(printer.slips) == 1
 
 
 def test_a_printer_that_is_not_there_is_a_fault_of_the_printer() -> None:

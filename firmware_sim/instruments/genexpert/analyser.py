@@ -128,10 +128,10 @@ class Analyser:
 
     async def _visit(self, module: int, outcome: Outcome, since_ns: int, guest: Guest | None) -> None:
         try:
-            if guest is not None and not await self._checked_in(guest, since_ns):
-                return
             if outcome.control is not None:
                 order: messages.Order | None = self._control_order(outcome.control)
+            elif guest is not None:
+                order = await self._order_at_screen(guest, since_ns)
             else:
                 order = await self._order_for(since_ns)
             if order is not None:
@@ -139,16 +139,17 @@ class Analyser:
         finally:
             self._free.put_nowait(module)
 
-    async def _checked_in(self, guest: Guest, since_ns: int) -> bool:
-        """Whether the screen let them in before they lost patience."""
+    async def _order_at_screen(self, guest: Guest, since_ns: int) -> messages.Order | None:
+        """The order behind a check-in; None when they lost patience. Nobody else is at the kiosk meanwhile."""
         while True:
             async with self._at_screen:
                 if await guest.check_in():
+                    order = await self._order_for(since_ns)
                     await guest.leave()
-                    return True
+                    return order
             await self._clock.sleep(max(ASK_AGAIN_S, ASK_AGAIN_REAL_S * self._clock.speed))
             if self._clock.now_ns() - since_ns > PATIENCE_S * NS_PER_S:
-                return False
+                return None
 
     def _control_order(self, control: Control) -> messages.Order:
         number = self._local(self._clock.now_ns()).strftime("%d%H%M")

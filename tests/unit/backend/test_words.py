@@ -28,9 +28,10 @@ def words(language: str, offset_s: int = -18_000) -> Words:
 def spoken() -> set[str]:
     """Every sentence that a template, our code or a board may show."""
     found: set[str] = set()
-    for file, _, message, _, _ in extract_from_dir("backend", method_map=METHODS, keywords=KEYWORDS):
-        if file != OTHER_TEXT:
-            found.add(message if isinstance(message, str) else message[0])
+    for folder in ("backend", "kioskwatch/lookup"):
+        for file, _, message, _, _ in extract_from_dir(folder, method_map=METHODS, keywords=KEYWORDS):
+            if file != OTHER_TEXT:
+                found.add(message if isinstance(message, str) else message[0])
     for board in (district.BOARD, pipeline.BOARD):
         found |= {board.title, board.note}
         for panel in board.panels:

@@ -13,6 +13,7 @@ from edge.settings import (
     EnrolSection,
     InstrumentSection,
     PrinterSection,
+    ScreenSection,
     SimulatedSection,
     load_cabinet,
     load_cabinets,
@@ -140,12 +141,54 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [DeviceSection, DoorSection, EnrolSection, SimulatedSection, InstrumentSection, PrinterSection, Cabinet]
+    "section",
+    [
+        DeviceSection,
+        DoorSection,
+        EnrolSection,
+        SimulatedSection,
+        InstrumentSection,
+        PrinterSection,
+        ScreenSection,
+        Cabinet,
+    ],
 )
 def test_every_setting_stands_in_the_manual(section: type) -> None:
     manual = (ROOT / "docs/CABINET.md").read_text()
     missing = [name for name in section.__struct_fields__ if name not in manual]  # type: ignore[attr-defined]
     assert missing == []
+
+
+FRONT = '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n[screen]\nport = 8080\nslot_url = "http://127.0.0.1:8081"\n'
+
+
+def test_a_kiosk_has_a_screen_and_a_printer(tmp_path: Path) -> None:
+    cabinet = load_cabinet(_write(tmp_path, KIOSK + FRONT)).cabinet
+    assert cabinet.printer == PrinterSection(link="tcp:127.0.0.1:9100")
+    assert cabinet.screen == ScreenSection(port=8080, slot_url="http://127.0.0.1:8081")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (AIR + "\n[screen]\nport = 8080\n", "a kiosk's"),
+        (AIR + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n', "a kiosk's"),
+        (KIOSK + FRONT.replace("8080", "0"), "screen.port"),
+        (KIOSK + FRONT.replace("8080", "70000"), "screen.port"),
+        (KIOSK + FRONT.replace("tcp:127.0.0.1:9100", "usb:lp0"), "a printer is"),
+        (KIOSK.replace("[simulated]\nseed = 7\n", "").replace('time_file = "../../time.json"', "") + FRONT, "slot_url"),
+    ],
+)
+def test_a_screen_or_printer_that_cannot_be_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        load_cabinet(_write(tmp_path, text))
+
+
+def test_two_kiosks_share_no_screen(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    other = _write(tmp_path / "b", (KIOSK + FRONT).replace("kiosk-10016-1", "kiosk-10016-2"))
+    with pytest.raises(SettingsError, match=r"screen\.port"):
+        load_cabinets([_write(tmp_path, KIOSK + FRONT), other])
 
 
 def test_the_printer_is_a_kiosks_and_has_an_address(tmp_path: Path) -> None:
