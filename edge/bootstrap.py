@@ -272,11 +272,8 @@ class _Builder:
         if self._children is None:
             raise SettingsError("an analyser needs the child processes of a kiosk, and this program started none")
         printer = self._loaded.cabinet.printer
-        self._forks = KioskForks(
-            self._children,
-            printer=None if printer is None else printer.link,
-            utc_offset_s=self._enrolment.utc_offset_s,
-        )
+        where = None if printer is None else printer.link
+        self._forks = KioskForks(self._children, printer=where, utc_offset_s=self._enrolment.utc_offset_s)
         kiosk = build_kiosk(
             section,
             self._forks,

@@ -286,7 +286,7 @@ class VisitDatabase:
         starts = (first, first + self._calendar.window_ns)
         windows: list[Window] = [draw(start, self._layouts.at(first), self._open_window) for start in starts]
         blobs = [*(window.encode() for window in windows), encode_blob(0, b"")]
-        empty = EMPTY.encode(tick_of(now_ns))
+        empty = EMPTY.encode(tick_of(now_ns) - 1)  # the tick of now is the first to go out
         with transaction(self._connection, self._path):
             self._connection.executemany("INSERT INTO windows VALUES (?, ?)", list(enumerate(blobs)))
             self._connection.executemany("INSERT INTO visits VALUES (?, ?)", [(n, empty) for n in range(VISIT_ROWS)])

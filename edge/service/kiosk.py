@@ -246,19 +246,27 @@ class KioskTask:
         match happening:
             case OrderSettled(sample, "no"):
                 self._take_back(sample)
+            case OrderSettled(_, "perhaps"):
+                self._beware()
             case Found(model, firmware):
                 self._present(model, firmware)
             case Lost():
                 self.instrument_ok = False
                 self._recorder.event("instrument", "lost")
             case OrderSettled() | Ignored():
-                pass  # sent, or perhaps: the run has until T_max; noise was dropped by the wire already
+                pass  # sent: the run has until T_max; noise was dropped by the wire already
             case _:
                 raise AssertionError(f"an analyser does not say {type(happening).__name__}")
 
     def _present(self, model: str, firmware: str) -> None:
         self.model, self.instrument_ok = (model, firmware), True
         self._recorder.event("instrument", "found")
+        if self._check_ins.facts(None).seen_at(self._clock.now_ns()).free_modules < self._rules.visits.modules:
+            self._beware()  # an order may have been lost with the line, or with this agent's last run
+
+    def _beware(self) -> None:
+        """Let nobody check in for a while: a cartridge without an order may ask, and would take the next code."""
+        self._stray_until_ns = self._clock.now_ns() + STRAY_S * NS
 
     def _answer_query(self) -> list[Happening]:
         """Order the run of whoever has checked in; none when nobody has, or the kiosk may not start.
@@ -273,7 +281,7 @@ class KioskTask:
                 raise VisitError("no test may start now")
             self._visits.begin(now_ns, self._rules.visits, sample)
         except (VisitError, StoreFullError):
-            self._stray_until_ns = now_ns + STRAY_S * NS
+            self._beware()
             return self._analyser.order(None, now_ns, self._clock.real_s())
         return self._analyser.order(sample, now_ns, self._clock.real_s())
 

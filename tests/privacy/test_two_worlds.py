@@ -7,7 +7,6 @@ check-ins must also show the same screens; where nobody came, all but the screen
 a mistake that somebody could make, must be caught by these comparisons.
 """
 
-import random
 import secrets
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +28,9 @@ from edge.service.desk import DeskView
 from edge.service.kiosk import KioskTask
 from tests.support.agent import AgentInTestTime, Sent, agent_in_test_time
 from tests.support.kiosk import START_NS, WINDOW_S, kiosk_rules
+from tests.support.seeds import seeded
+
+pytestmark = pytest.mark.timeout(120)  # a world is two thousand turns of an agent
 
 STEP_S = 60
 TICKS = 24
@@ -114,7 +116,7 @@ class Kiosk:
     outage: bool = False
 
     def live(self, folder: Path, first: Path, key: Ed25519PrivateKey, script: Script) -> Seen:
-        rules = partial(kiosk_rules, shuffle=self.shuffle or random.Random(20211212).shuffle)
+        rules = partial(kiosk_rules, shuffle=self.shuffle or seeded(f"places of {folder.name}").shuffle)
         if self.dummy is not None:
             rules = partial(rules, dummy_=self.dummy)
         with agent_in_test_time(

@@ -204,6 +204,8 @@ def agent_in_test_time(
     visits = visits_type(
         folder / "visits.db", calendar=CALENDAR, layouts=LAYOUTS, open_window=draw, now_ns=clock.now_ns()
     )
+    for connection in (outbox._connection, visits._connection):
+        connection.execute("PRAGMA synchronous=OFF")  # nothing here loses power, and syncing is most of the time
     analyser = FakeAnalyser(clock)
     identity = Identity(device=DEVICE, firmware="test", ob=outbox.ob, boot=outbox.boot)
     publisher = Publisher(identity, key or Ed25519PrivateKey.generate(), outbox, sending, clock)

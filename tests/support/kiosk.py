@@ -18,11 +18,15 @@ from edge.adapters.links import make_link
 from edge.adapters.store import OutboxStore
 from edge.adapters.visits import VisitDatabase
 from edge.adapters.waiting import PollWaiter
+from edge.children.analyser import ChildAnalyser
+from edge.children.keeper import ForkServer
+from edge.children.sealer import ChildSealer
+from edge.core.backoff import Backoff
 from edge.core.layouts import layout_book
 from edge.core.outcome import Dialect
 from edge.core.sending import Sending
 from edge.core.visit import State, VisitRules
-from edge.ports import Link
+from edge.ports import Analyser, Link, Sealer
 from edge.release.counters import WindowCounters
 from edge.release.window import OpenWindow, decode_blob
 from edge.service.counter import CheckIn, Counter
@@ -30,7 +34,7 @@ from edge.service.desk import CheckedIn, TurnedAway
 from edge.service.kiosk import KioskParts, KioskRules, KioskTask
 from edge.service.recorder import Recorder
 from edge.service.ticks import TickRules
-from tests.support.children import Codes, InProcessAnalyser, Seals, analyser_on
+from tests.support.children import Codes, Seals, analyser_on
 
 WINDOW_S = 6 * 3600
 START_NS = 1_639_285_200 * NS  # 2021-12-12 00:00 at -05:00
@@ -95,9 +99,9 @@ class Kiosk:
     visits: VisitDatabase
     outbox: OutboxStore
     recorder: Recorder
-    analyser: InProcessAnalyser
+    analyser: Analyser
     codes: Codes
-    seals: Seals
+    seals: Sealer
     clock: Clock
     quality: Quality
     waiter: PollWaiter
@@ -180,8 +184,9 @@ def kiosk(
     *,
     rules: VisitRules = RULES,
     open_window: OpenWindow = open_at_zero,
+    server: ForkServer | None = None,
 ) -> Iterator[Kiosk]:
-    """A kiosk whose files lie in `folder`."""
+    """A kiosk whose files lie in `folder`; with a fork server, analyser and sealer work in real children."""
     outbox = OutboxStore(folder / "outbox.db")
     sending = Sending(outbox.ob, outbox.held(), outbox.next_seq(), middle)
     quality, waiter = Quality(), PollWaiter()
@@ -189,8 +194,13 @@ def kiosk(
     visits = VisitDatabase(
         folder / "visits.db", calendar=CALENDAR, layouts=LAYOUTS, open_window=open_window, now_ns=clock.now_ns()
     )
-    analyser = analyser_on(make_link(f"tcp:{link}", 19_200) if isinstance(link, str) else link, middle)
-    codes, seals = Codes(), Seals()
+    wire = make_link(f"tcp:{link}", 19_200) if isinstance(link, str) else link
+    analyser: Analyser = analyser_on(wire, middle)
+    seals: Sealer = Seals()
+    if server is not None:
+        analyser = ChildAnalyser(wire, server, Backoff(0.1, 1.0, middle), assay="SARSCOV2")
+        seals = ChildSealer(server)
+    codes = Codes()
     task = KioskTask(
         KioskParts(
             analyser=analyser,

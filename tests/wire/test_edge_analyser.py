@@ -1,4 +1,4 @@
-"""The kiosk's side of the analyser's line against the simulated analyser, with every fault of its menu.
+"""The kiosk's side of the analyser's line, real children and all, against the simulated analyser and its faults.
 
 Each valid run is counted once, whatever the wire does; a run whose answer never comes is invalid; nothing else counts.
 """
@@ -14,12 +14,14 @@ from contracts.clock import ScaledClock, TimeAnchors
 from contracts.frames import TickBody
 from contracts.notice import LANGUAGES
 from contracts.sealed import RECORD_BYTES, ResultBody, open_record
+from edge.children.keeper import ForkServer
 from edge.core.enrolment import VisitTerms
 from edge.core.visit import State, VisitRules
 from edge.service.desk import TurnedAway
 from firmware_sim.errors import NoFreeModuleError
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
+from tests.support.forked import fork_server
 from tests.support.kiosk import Kiosk, kiosk
 from tests.support.notices import NOTICE
 from tests.support.simulators import RunningAnalyser, running_analyser
@@ -29,6 +31,18 @@ PATIENT_RULES = VisitRules(places=4, modules=4, insertion_s=6000, t_max_s=8000) 
 HASTY_RULES = VisitRules(places=4, modules=4, insertion_s=6000, t_max_s=2700)
 NEGATIVE = Outcome()
 POSITIVE = Outcome(calls={"sars-cov-2": Call.POSITIVE})
+
+
+_SERVER: list[ForkServer] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _children() -> Iterator[None]:
+    """One fork server for these tests."""
+    with fork_server() as server:
+        _SERVER.append(server)
+        yield
+        _SERVER.clear()
 
 
 @contextmanager
@@ -41,7 +55,7 @@ def _at_work(
             TimeAnchors(anchors.monotonic_anchor_ns, anchors.simulated_anchor_ns, speed, anchors.simulated_anchor_ns),
             time.monotonic_ns,
         )
-        with kiosk(folder, analyser.where, clock, rules=rules) as one:
+        with kiosk(folder, analyser.where, clock, rules=rules, server=_SERVER[0]) as one:
             one.until(lambda: one.task.instrument_ok)
             yield one, analyser
 
@@ -105,11 +119,10 @@ def test_a_slow_line_costs_time_and_no_run(tmp_path: Path) -> None:
 
 
 def test_a_line_that_breaks_mid_frame_costs_time_and_no_run(tmp_path: Path) -> None:
-    with _at_work(tmp_path, Fault.UNPLUG, speed=300) as (one, analyser):
-        for outcome in (POSITIVE, NEGATIVE, POSITIVE, NEGATIVE):
-            _come(one, analyser, outcome)
-        one.until(lambda: one.counts["valid"] == 4)
-        assert one.counts["positives"] == 2
+    with _at_work(tmp_path, Fault.UNPLUG, speed=2000) as (one, analyser):
+        _visit(one, analyser, [POSITIVE, NEGATIVE] * 5)  # the cable goes at every twentieth frame
+        assert one.counts == {"valid": 10, "invalid": 0, "positives": 5}
+        assert any(b'"instrument","lost"' in row.body for row in one.outbox.rows("event", 1, 9))
 
 
 @pytest.mark.timeout(60)
