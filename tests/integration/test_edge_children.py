@@ -114,6 +114,18 @@ def test_browsers_that_connect_and_say_nothing_keep_nobody_waiting(server: ForkS
             connection.close()
 
 
+def test_a_child_that_is_killed_while_it_shows_a_code_is_let_go(server: ForkServer) -> None:
+    with _code_maker(server) as maker:
+        maker.issue(ON_SCREEN)
+        assert isinstance(_until_answered(maker), Issued)
+        kill(the_child(server))
+        wait_until(lambda: children_of(server.pid or 0) == [], timeout_s=5, what="its end")
+        assert maker.step(time.monotonic()) is None
+        assert maker.fileno() == -1
+        maker.issue(ON_SCREEN)
+        assert isinstance(_until_answered(maker), Issued)
+
+
 def test_the_next_visitor_s_code_ends_the_one_that_is_shown(server: ForkServer) -> None:
     with _code_maker(server) as maker:
         maker.issue(ON_SCREEN)
