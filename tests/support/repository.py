@@ -12,7 +12,6 @@ PACKAGES = frozenset(
 AWAITED_TESTS = frozenset(
     {
         "tests/privacy/test_dump_attack.py",
-        "tests/privacy/test_stolen_kiosk.py",
     }
 )
 
