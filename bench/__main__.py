@@ -14,13 +14,13 @@ from pathlib import Path
 
 from _pytest.outcomes import OutcomeException
 
-from bench import agent, api, ingest, latency, start
+from bench import agent, api, ingest, latency, result_page, results, start
 from bench.machine import this_machine
 from bench.report import PAGE, Figure, note, page, show
 from bench.rig import Rig
 from bench.site import commit, make_site
 
-PARTS = ("ingest", "latency", "agent", "api", "start")
+PARTS = ("ingest", "latency", "agent", "api", "results", "start")
 
 
 def main(wanted: list[str]) -> int:
@@ -67,6 +67,9 @@ def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
                 yield from agent.measure(folder / "agent", rig, site)
     if "api" in wanted:
         yield from api.measure(folder / "api")
+    if "results" in wanted:
+        yield from results.measure(folder / "results")
+        yield from result_page.measure()
     if "start" in wanted:
         yield from start.measure(folder / "start")
 

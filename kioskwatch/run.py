@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from backend.devices.visitors import notice_of
 from contracts.windows import NS, to_datetime, to_ns
 from kioskwatch import broker as brokers
 from kioskwatch import machine, plan, preparation
@@ -197,6 +198,8 @@ class DistrictRun:
         district, line = self._district, self._progress.plain
         if not district.file.has_kiosks:
             return
+        if notice_of(district.file.notice) is None:
+            line(f"  Visits     none: [notice] in {district.district_path} is not complete")
         line(f"  Results    {district.results_origin}")
         if district.results_origin.startswith("http:"):
             line("             for a browser on this machine: phones need https and a certificate that they trust")

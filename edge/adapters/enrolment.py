@@ -57,6 +57,7 @@ class Enroller:
         self._client = client
         self._now = now
         self._wants_terms = wants_terms  # a kiosk: without them it serves nobody
+        self._asked = False
         self._key = self._load_or_make_key()
 
     @property
@@ -101,14 +102,19 @@ class Enroller:
         return self._keep(self._client.post("/api/v1/reenrol", json.dumps(request).encode()))
 
     def renewal_due(self) -> bool:
-        """Tell whether two thirds of the certificate's life are over, or a kiosk still lacks what visitors are told."""
+        """Tell whether two thirds of the certificate's life are over.
+
+        A kiosk asks earlier, for what visitors are told: once after a start, daily while it has nothing to tell them.
+        """
         certificate = self._certificate()
         if certificate is None:
             return True
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if self._now() >= begin + RENEW_AT * (end - begin):
             return True
-        return self._lacks_terms() and self._now() >= begin + ASK_AGAIN_FOR_TERMS
+        if not self._wants_terms or self._now() < begin + ASK_AGAIN_FOR_TERMS:
+            return False
+        return not self._asked or self._lacks_terms()
 
     def certificate_days(self) -> int:
         """Return how many whole days the certificate is good for; 0 or less when it is not."""
@@ -118,7 +124,7 @@ class Enroller:
         return int((certificate.not_valid_after_utc - self._now()).total_seconds() // DAY_S) + 1
 
     def _lacks_terms(self) -> bool:
-        kept = self.current() if self._wants_terms else None
+        kept = self.current()
         return kept is not None and isinstance(kept.visit_terms(), str)
 
     # --- files ------------------------------------------------------------------------------------------
@@ -179,6 +185,7 @@ class Enroller:
             self._write("enrolment.json", write_enrolment(enrolment))
         except OSError as exc:
             raise EnrolmentError(f"the certificate cannot be kept: {exc.strerror}") from exc
+        self._asked = True
         return enrolment
 
     def _check_certificate(self, enrolment: Enrolment) -> None:

@@ -15,6 +15,7 @@ from contracts.sealed import CALLS, Call, ResultBody, open_record, result_body
 from tests.support.chromium import watched_page
 from tests.support.repository import ROOT
 from tests.support.result_host import District, cohort_file, sealed, served
+from tests.support.result_visit import WITHOUT_X25519
 from tests.support.seeds import seeded
 
 VECTORS: dict[str, Any] = json.loads((ROOT / "tests/vectors/claim.json").read_text())
@@ -26,14 +27,6 @@ BODY = result_body("2026-11-22", {"94500-6": "negative"})
 HEX = """
   const bytes = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
   const hex = (data) => [...data].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-"""
-# Browsers of 2024 and older have no X25519: they say so as this does.
-WITHOUT_X25519 = """
-  const importKey = SubtleCrypto.prototype.importKey;
-  SubtleCrypto.prototype.importKey = function (format, data, algorithm, ...rest) {
-    if (algorithm === "X25519") return Promise.reject(new DOMException("unrecognised name", "NotSupportedError"));
-    return importKey.call(this, format, data, algorithm, ...rest);
-  };
 """
 OPEN = f"""async ([code, file]) => {{ {HEX}
   const {{ keysOf, findResult }} = await import("/record.js");

@@ -157,6 +157,17 @@ def test_a_kiosk_that_was_told_nothing_for_visitors_asks_again_after_a_day(
         assert not kiosk.renewal_due()
 
 
+def test_a_kiosk_that_starts_again_asks_for_the_newest_notice_once(tmp_path: Path) -> None:
+    with _served() as backend:
+        _enroller(tmp_path, backend.url).enrol("once")
+        assert not _enroller(tmp_path, backend.url, days_later=0.9, wants_terms=True).renewal_due()
+        started = _enroller(tmp_path, backend.url, days_later=1.1, wants_terms=True)
+        assert started.renewal_due()
+        backend.changes = {"page_hash": "f" * 16}
+        assert started.renew().page_hash == "f" * 16
+        assert not started.renewal_due()
+
+
 def test_a_certificate_that_has_run_out_is_no_enrolment_and_can_still_be_renewed(tmp_path: Path) -> None:
     with _served() as backend:
         _enroller(tmp_path, backend.url).enrol("once")

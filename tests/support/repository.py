@@ -8,6 +8,12 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = frozenset(
     {"backend", "contracts", "dashboards", "edge", "firmware_sim", "gateway", "kioskwatch", "mqttlink", "stores"}
 )
+# Tests that documents name and that are still being written: the list may only shrink (tests/architecture).
+AWAITED_TESTS = frozenset(
+    {
+        "tests/privacy/test_dump_attack.py",
+    }
+)
 
 
 @cache

@@ -1,9 +1,11 @@
-"""A small host of the result page with the test's own district: the shipped files, real headers, any cohort.
+"""The real result application with a test's own district behind it: any clock, any cohort, any fault on the way.
 
-It behaves as `kioskwatch backend results` does towards a browser, and can be told to fail as networks and forgers do.
-Every request is kept as the bytes of its head, so that two look-ups can be compared.
+Serves what `kioskwatch backend results` serves, through the same application and web server; only the cohort store and
+the publisher are replaced by what a test puts there. Every request is kept as the bytes of its head, so that two
+look-ups can be compared, and answers can be spoilt as networks and forgers do.
 """
 
+import asyncio
 import json
 import threading
 import time
@@ -11,36 +13,37 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+
+from backend.results.page_hash import page_files
+from backend.results.serving import ResultsApp
+from backend.results.volume import Volume
+from backend.web.server import listen
 from contracts import cohorts
 from contracts.claim import PRACTICE_CODE, ClaimCode
 from contracts.sealed import ResultBody, dummy, result_body, seal
-from tests.support.repository import ROOT
+from tests.support.process import wait_until
 
-STATIC = ROOT / "backend/results/static"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Strict-Transport-Security": "max-age=31536000",
-}
 LEAST_RECORDS = 8
-Answer = Callable[[bytes], bytes]
+PRACTICE_DAY = "2026-11-22"
+SLICE_BYTES = 16_384
+UNLIMITED = 1 << 60
+Change = Callable[[bytes], bytes]
 
 
 @lru_cache(maxsize=1)
 def fillers() -> tuple[bytes, ...]:
     """Records that nobody can open; a few, since a test looks at one file at a time."""
     return tuple(dummy() for _ in range(LEAST_RECORDS))
+
+
+@lru_cache(maxsize=1)
+def practice() -> bytes:
+    """The record of the practice code."""
+    return sealed(PRACTICE_CODE, result_body(PRACTICE_DAY, {"practice": "negative"}))
 
 
 def sealed(code: ClaimCode, body: ResultBody | bytes) -> bytes:
@@ -51,102 +54,126 @@ def sealed(code: ClaimCode, body: ResultBody | bytes) -> bytes:
 
 def cohort_file(*records: bytes, count: int | None = None) -> bytes:
     """A public file: sorted by slot, padded to a power of two."""
-    practice = sealed(PRACTICE_CODE, result_body("2026-11-22", {"practice": "negative"}))
     wanted = count or max(LEAST_RECORDS, cohorts.padded_count(len(records) + 1))
     filling = (fillers() * (wanted // LEAST_RECORDS + 1))[: wanted - len(records) - 1]
-    return b"".join(sorted([*records, practice, *filling]))
+    return b"".join(sorted([*records, practice(), *filling]))
 
 
 @dataclass(slots=True)
 class District:
-    """What the host serves. `spoil` changes bodies by the beginning of their path; paths in `missing` get a 404."""
+    """What the host serves, and what becomes of it on the way."""
 
-    tick: int
+    tick: int  # the newest complete one
     files: dict[int, bytes] = field(default_factory=dict)
     speed: int = 1
     notice: Mapping[str, Mapping[str, str]] | None = None
-    spoil: dict[str, Answer] = field(default_factory=dict)
-    cut: int | None = None  # the connection breaks after so many bytes
-    slow_s: float = 0.0  # before each 16 KiB
-    missing: tuple[str, ...] = ()
-    heads: list[bytes] = field(default_factory=list)
+    spoil: dict[str, Change] = field(default_factory=dict)  # of answers, by the beginning of their path
+    missing: tuple[str, ...] = ()  # beginnings of paths that are not there
+    cut: int | None = None  # a cohort's connection breaks after so many bytes
+    exhausted: bool = False  # the allowance of the visitor's address
+    slow_s: float = 0.0  # before each slice of a cohort
+    heads: list[bytes] = field(default_factory=list)  # of the requests so far
 
     def put(self, ready_tick: int, *records: bytes, count: int | None = None) -> None:
         """Fill the cohort of a ready tick."""
         self.files[cohorts.cohort_of(ready_tick)] = cohort_file(*records, count=count)
 
-    def body(self, path: str) -> bytes | None:
-        """The bytes of a path, None where there is nothing."""
-        found = self._body(path)
-        for beginning, change in self.spoil.items():
-            if found is not None and path.startswith(beginning):
-                found = change(found)
-        return found
+    def published(self) -> Mapping[str, bytes]:
+        """Path -> content, as the publisher gives it."""
+        empty = cohort_file()
+        live = cohorts.live_cohorts(self.tick)
+        files = {cohorts.file_path(cohort): self.files.get(cohort, empty) for cohort in live}
+        return {"/clock.json": cohorts.encode_clock(cohorts.PublicClock.at(self.tick)), **files, **self._notice()}
 
-    def _body(self, path: str) -> bytes | None:
-        if any(path.startswith(beginning) for beginning in self.missing):
-            return None
-        if path == "/clock.json":
-            return cohorts.encode_clock(cohorts.PublicClock.at(self.tick))
-        if path == "/notice.json":
-            said = {"v": 1, "speed": self.speed, "page_hash": "0123456789abcdef", "notice": self.notice}
-            return json.dumps(said, ensure_ascii=False).encode()
-        if path.startswith("/cohorts/"):
-            number = int(path.removeprefix("/cohorts/").removesuffix(".bin"))
-            live = cohorts.live_cohorts(self.tick)
-            return self.files.get(number, cohort_file()) if number in live else None
-        file = (STATIC / (path.removeprefix("/") or "index.html")).resolve()
-        return file.read_bytes() if file.is_file() and file.is_relative_to(STATIC) else None
+    def _notice(self) -> Mapping[str, bytes]:
+        said = {"v": 1, "speed": self.speed, "page_hash": "0123456789abcdef", "notice": self.notice}
+        return {"/notice.json": json.dumps(said, ensure_ascii=False).encode()}
 
     def asked(self) -> list[str]:
         """Method and path of each request so far."""
-        return [b" ".join(head.split(b"\r\n")[0].split()[:2]).decode() for head in self.heads]
+        return [b" ".join(head.split(b" ")[:2]).decode() for head in self.heads]
+
+    def looked_up(self) -> list[str]:
+        """Those of them that a look-up consists of."""
+        return [asked for asked in self.asked() if asked.startswith(("GET /clock.json", "GET /cohorts/"))]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    district: ClassVar[District]
+class _Allowance(Volume):
+    """The real one, which a test may exhaust."""
 
-    def do_GET(self) -> None:
-        lines = [self.requestline, *(f"{name}: {value}" for name, value in self.headers.items())]
-        head = "\r\n".join(lines).encode()
-        self.district.heads.append(head)
-        body = self.district.body(self.path)
-        self.send_response(404 if body is None else 200)
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        kind = TYPES.get(Path(self.path if self.path != "/" else "index.html").suffix, "application/octet-stream")
-        self.send_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.end_headers()
-        self._send(body or b"")
+    def __init__(self, district: District) -> None:
+        super().__init__(UNLIMITED, time.monotonic)
+        self._district = district
 
-    def _send(self, body: bytes) -> None:
-        cohort = self.path.startswith("/cohorts/")
-        if cohort and self.district.cut is not None:
-            self.wfile.write(body[: self.district.cut])
-            self.close_connection = True
+    def take(self, address: str, length: int) -> bool:
+        """Refuse while the test says so."""
+        return not self._district.exhausted and super().take(address, length)
+
+
+class _Line:
+    """Between the web server and the application: notes what is asked and spoils what is answered."""
+
+    def __init__(self, app: ResultsApp, district: District) -> None:
+        self._app = app
+        self._district = district
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
-        for at in range(0, len(body), 16_384):
-            if cohort and self.district.slow_s:
-                time.sleep(self.district.slow_s)
-            self.wfile.write(body[at : at + 16_384])
+        path = scope["path"]
+        lines = [f"{scope['method']} {path} HTTP/{scope['http_version']}".encode()]
+        self._district.heads.append(b"\r\n".join(lines + [b": ".join(header) for header in scope["headers"]]))
+        answer: list[Message] = []
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing, as the real one."""
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        gone = path.startswith(self._district.missing) if self._district.missing else False
+        await self._app({**scope, "path": "/nothing/here"} if gone else scope, receive, keep)
+        await self._send(path, answer, send)
+
+    async def _send(self, path: str, answer: list[Message], send: Send) -> None:
+        start, body = answer[0], answer[1]["body"]
+        for beginning, change in self._district.spoil.items():
+            body = change(body) if path.startswith(beginning) else body
+        headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+        await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+        cohort = path.startswith("/cohorts/")
+        if cohort and self._district.cut is not None:
+            await send(_part(body[: self._district.cut], more=True))
+            return  # the server breaks the connection
+        for at in range(0, max(1, len(body)), SLICE_BYTES):
+            if cohort and self._district.slow_s:
+                await asyncio.sleep(self._district.slow_s)
+            await send(_part(body[at : at + SLICE_BYTES], more=at + SLICE_BYTES < len(body)))
+
+
+def _part(body: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": more}
 
 
 @contextmanager
 def served(district: District) -> Iterator[str]:
     """Serve a district on loopback; gives the origin, which browsers take for a secure context."""
-    handler = type("Handler", (_Handler,), {"district": district})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    pages = {f"/{name}": content for name, content in page_files().items()}
+    app = ResultsApp(pages, district.published, _Allowance(district), tls=False)
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(
+        _Line(app, district),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield f"http://localhost:{server.server_port}"
+        wait_until(lambda: server.started, timeout_s=20, what="the result page's server")
+        yield f"http://localhost:{listener.getsockname()[1]}"
     finally:
-        server.shutdown()
-        server.server_close()
+        server.should_exit = True
         thread.join()
+        listener.close()

@@ -5,7 +5,11 @@ import { FILE_BYTES_MAX } from "./record.js";
 import { cohortPath, parseClock } from "./clock.js";
 
 const SILENCE_MS = 20_000; // a line that brings nothing for so long is taken for lost
+const TOO_MUCH = 429;
 const HOW = { cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" };
+
+/** The server's limit for one network address is reached for this minute. */
+export class BusyError extends Error {}
 
 /** The district's clock; rejects when it cannot be had. */
 export async function loadClock(signal) {
@@ -33,6 +37,7 @@ async function load(path, progress, signal) {
   let watch = setTimeout(giveUp, SILENCE_MS);
   try {
     const answer = await fetch(path, { ...HOW, signal: line.signal });
+    if (answer.status === TOO_MUCH) throw new BusyError();
     if (!answer.ok) throw new Error(`answered with ${answer.status}`);
     const total = Number(answer.headers.get("content-length"));
     const parts = [];

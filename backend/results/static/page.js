@@ -4,7 +4,7 @@
 
 import { CodeError, PRACTICE_TICK, parseCode, parseFragment, parseGroup, split } from "./claim.js";
 import { clockError, cohortFor, liveCohorts, phaseOf } from "./clock.js";
-import { loadClock, loadCohort, loadNotice } from "./look.js";
+import { BusyError, loadClock, loadCohort, loadNotice } from "./look.js";
 import { findResult, keysOf } from "./record.js";
 import { chosenLanguage, speech as speechOf } from "./speech.js";
 import * as view from "./view.js";
@@ -153,8 +153,8 @@ async function attempt(action) {
   again = () => attempt(action);
   try {
     await action(mine.signal);
-  } catch {
-    if (!mine.signal.aborted) show({ name: "offline" });
+  } catch (error) {
+    if (!mine.signal.aborted) show({ name: error instanceof BusyError ? "busy" : "offline" });
   }
 }
 
@@ -176,16 +176,20 @@ async function look(signal) {
   else show({ name: "absent", phase: phaseOf(readyTick, clock, PRACTICE_TICK) });
 }
 
-async function searchOlder(signal) {
+/** Search what is left; `done` keeps what was searched before a connection broke, so that nothing is loaded twice. */
+async function searchOlder(signal, done) {
   await renewClock(signal);
   const older = liveCohorts(clock).slice(1);
   for (const [index, cohort] of older.entries()) {
+    if (done.has(cohort)) continue;
     const [result] = await lookInto(cohort, signal, index + 1, older.length);
     if (result) {
       reveal(result);
       return;
     }
+    done.add(cohort);
   }
+  done.clear();
   show({ name: "absent", phase: "unknown", all: true });
 }
 
@@ -254,7 +258,10 @@ function clearEntry() {
 
 const ACTIONS = {
   look: () => attempt(look),
-  search: () => attempt(searchOlder),
+  search: () => {
+    const done = new Set();
+    attempt((signal) => searchOlder(signal, done));
+  },
   again: () => again(),
   other: () => {
     running.abort();

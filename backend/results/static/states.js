@@ -18,6 +18,7 @@ const STATES = {
   loading: loading,
   opening: (_, { speech }) => ({ lines: [speech.say("opening")] }),
   offline: (_, { speech }) => plain(speech, "offline", [AGAIN, OTHER]),
+  busy: (_, { speech }) => plain(speech, "busy", [AGAIN, OTHER]),
   absent: absent,
   more: ({ count, bytes }, { speech }) => ({
     title: speech.say("moreTitle"),

@@ -43,6 +43,7 @@ class AnalyserSettings:
     assay: str = "SARSCOV2"  # of control cartridges; visitors' runs have the assay of their order
     modules: int = MODULES
     door_s: float = DOOR_S
+    patience_s: float = PATIENCE_S
     utc_offset_s: int = -5 * 3600
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     fault: Fault = Fault.NONE
@@ -101,7 +102,7 @@ class Analyser:
         for arrival in people:
             await self._clock.sleep_until(arrival.at_ns)
             module = await self._free.get()
-            if self._clock.now_ns() - arrival.at_ns > PATIENCE_S * NS_PER_S:
+            if self._clock.now_ns() - arrival.at_ns > self._settings.patience_s * NS_PER_S:
                 self._free.put_nowait(module)
                 continue
             screened = guest is not None and arrival.outcome.control is None
@@ -209,7 +210,7 @@ class Analyser:
 
     async def _order_for(self, since_ns: int) -> messages.Order | None:
         """Ask until the host has an order that can be run; None when the person has lost patience."""
-        leaves_ns = since_ns + int(PATIENCE_S * NS_PER_S)
+        leaves_ns = since_ns + int(self._settings.patience_s * NS_PER_S)
         while await self.line.host_within(self._clock.real_s((leaves_ns - self._clock.now_ns()) / NS_PER_S)):
             order = await self._ask()
             if order is not None and await self._accepts(order):

@@ -26,6 +26,7 @@ from tests.support.console import (
     write_time,
 )
 from tests.support.district import real_now
+from tests.support.notices import filled
 from tests.support.process import Program, free_port, wait_until
 
 
@@ -69,6 +70,16 @@ def test_a_mistake_in_the_district_file_is_one_sentence_with_its_line(tmp_path: 
     file = tmp_path / "district.toml"
     file.write_text(file.read_text().replace('week_start = "sunday"', 'week_start = "someday"'))
     assert_refused(run("serve", settings=settings), r"district\.toml, line \d+, district\.week_start: one of friday")
+
+
+def test_a_real_backend_waits_for_a_notice_of_the_operators_own(tmp_path: Path) -> None:
+    settings, file = prepared(tmp_path), tmp_path / "district.toml"
+    settings.write_text(re.sub(r"(?m)^(simulated|time_file|results_origin) = .*\n", "", settings.read_text()))
+    assert_refused(run("serve", settings=settings), r"district\.toml, line \d+, results\.origin: this is missing")
+    file.write_text(filled(file.read_text()).replace("contact (ru)", "tbd"))
+    assert_refused(
+        run("serve", settings=settings), r"line \d+, notice\.contact\.ru: this is still a placeholder: write"
+    )
 
 
 def test_a_broken_certificate_is_one_sentence(tmp_path: Path) -> None:

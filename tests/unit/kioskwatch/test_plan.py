@@ -68,6 +68,7 @@ def test_each_process_is_separate_and_waits_for_what_it_reads() -> None:
         "history": {"backend"},
         "ingest": {"backend", "broker"},
         "analyse": {"backend", "history"},
+        "results": {"ingest"},
         "edge": {"backend", "broker", "simulators"},
     }
 
@@ -76,7 +77,13 @@ def test_real_devices_need_no_simulators_and_a_given_broker_is_not_started() -> 
     names = [
         process.name for process in plan.processes(_district("--no-simulators", broker=GIVEN), history_before=None)
     ]
-    assert names == ["backend", "ingest", "analyse"]
+    assert names == ["backend", "ingest", "analyse", "results"]
+
+
+def test_the_result_page_is_told_of_no_state_key_or_series_but_what_it_serves_from() -> None:
+    settings = plan.results_settings(_district())
+    assert set(settings) == {"state", "district", "public_dir", "listen", "simulated", "time_file"}
+    assert settings["listen"] == "127.0.0.1:8801"
 
 
 def test_the_history_ends_where_simulated_time_begins() -> None:

@@ -40,6 +40,8 @@ export default {
   opening: "Opening your result on this device …",
   offlineTitle: "The connection was lost",
   offlineText: "The file could not be downloaded completely. Nothing is lost: check the network and try again.",
+  busyTitle: "Too much at once",
+  busyText: "Too much was downloaded from your network’s address within a minute. Nothing is lost: wait a minute and try again.",
   absentTitle: "Result not available",
   absentText: "Nothing in the file can be opened with this code.",
   absentRetry: "If the kiosk was offline, its results come later: try again until {date}.",

@@ -40,6 +40,8 @@ export default {
   opening: "Abriendo su resultado en este dispositivo …",
   offlineTitle: "Se perdió la conexión",
   offlineText: "El archivo no se pudo descargar completo. No se ha perdido nada: compruebe la red e inténtelo de nuevo.",
+  busyTitle: "Demasiado a la vez",
+  busyText: "Se descargó demasiado en un minuto desde la dirección de su red. No se ha perdido nada: espere un minuto e inténtelo de nuevo.",
   absentTitle: "Resultado no disponible",
   absentText: "Nada en el archivo se puede abrir con este código.",
   absentRetry: "Si el quiosco estaba sin conexión, sus resultados llegan más tarde: inténtelo de nuevo hasta el {date}.",

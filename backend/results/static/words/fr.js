@@ -40,6 +40,8 @@ export default {
   opening: "Ouverture de votre résultat sur cet appareil …",
   offlineTitle: "La connexion a été perdue",
   offlineText: "Le fichier n’a pas pu être téléchargé en entier. Rien n’est perdu : vérifiez le réseau et réessayez.",
+  busyTitle: "Trop à la fois",
+  busyText: "Trop de données ont été téléchargées en une minute depuis l’adresse de votre réseau. Rien n’est perdu : attendez une minute et réessayez.",
   absentTitle: "Résultat non disponible",
   absentText: "Rien dans le fichier ne s’ouvre avec ce code.",
   absentRetry: "Si la borne était hors ligne, ses résultats arrivent plus tard : réessayez jusqu’au {date}.",

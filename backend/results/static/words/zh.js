@@ -40,6 +40,8 @@ export default {
   opening: "正在此设备上打开您的结果……",
   offlineTitle: "连接已中断",
   offlineText: "文件没有完整下载。没有丢失任何东西：请检查网络后重试。",
+  busyTitle: "暂时下载过多",
+  busyText: "一分钟内从您的网络地址下载的内容太多。请等一分钟后重试；没有丢失任何东西。",
   absentTitle: "没有可用的结果",
   absentText: "文件中没有可以用此代码打开的内容。",
   absentRetry: "如果检测亭曾经离线，结果会晚些到达：请在{date}之前重试。",
