@@ -1,7 +1,7 @@
 # What a developer and an operator type. `make help` lists it; .ci/run calls check and test.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup up unit test check format lint types imports bench fault audit screenshots coverage lock clean
+.PHONY: help setup up unit test check format lint types imports bench fault audit oracle screenshots coverage lock clean
 
 VENV := .venv/bin
 PACKAGES := backend contracts dashboards edge firmware_sim gateway kioskwatch mqttlink stores
@@ -21,9 +21,9 @@ up: ## start a simulated district; UP="--no-simulators --listen ADDRESS" for rea
 	@scripts/packages.sh mosquitto || echo "up: without Mosquitto the district runs on the built-in broker (no mTLS, nothing kept over its restart)" >&2
 	@exec $(VENV)/kioskwatch up $(UP)
 
-unit: ## unit tests: no socket, no service, under a minute
+unit: ## unit tests on every core: no socket, no service, half a minute
 	@scripts/venv.sh all
-	$(PYTEST) tests/unit
+	$(PYTEST) -n auto tests/unit
 
 test: ## every test on real services; T=tests/wire for a part
 	@scripts/venv.sh all
@@ -62,6 +62,11 @@ fault: ## the long fault matrix: at least 200 kills of every process
 audit: ## dead code, unused or missing dependencies, spelling, known vulnerabilities
 	@scripts/venv.sh all
 	@scripts/audit.sh
+
+oracle: ## compare our detectors with R's package `surveillance` on its own data; writes docs/EVIDENCE.md
+	@scripts/venv.sh all
+	@scripts/packages.sh r-surveillance
+	$(VENV)/python scripts/oracle.py
 
 screenshots: ## draw docs/screenshots anew from a running simulated district
 	@scripts/venv.sh all

@@ -10,9 +10,11 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
+
+from starlette.types import ASGIApp
 
 from backend.clocks import district_clock
 from backend.devices.district_file import DistrictFile, parse_district
@@ -49,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="kioskwatch backend results", description=__doc__)
     parser.add_argument("--settings", type=Path, default=DEFAULT_SETTINGS, metavar="FILE")
     try:
-        return _run(read_results_settings(parser.parse_args(argv).settings), STATIC)
+        return run(read_results_settings(parser.parse_args(argv).settings))
     except (BackendError, SpecError, SchemaTooNewError) as exc:
         print(f"kioskwatch backend results: {exc}", file=sys.stderr)  # noqa: T201 - the sentence for the operator
         return OPERATOR_MUST_ACT
@@ -58,7 +60,10 @@ def main(argv: Sequence[str]) -> int:
         return CRASHED
 
 
-def _run(settings: ResultsSettings, static: Path) -> int:
+def run(
+    settings: ResultsSettings, *, static: Path = STATIC, wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> int:
+    """Serve until a signal comes; return the exit code. `wrap` may put something in front of the application."""
     certificate = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         certificate = Certificate(settings.tls_cert, settings.tls_key)
@@ -74,7 +79,7 @@ def _run(settings: ResultsSettings, static: Path) -> int:
         loop = Loop("result page", publisher.step, every_s=LOOK_S, real_s=clock.real_s, failed=lambda: None)
         loop.start()
         try:
-            started = serve(app, listener, certificate=certificate, ready=_say_ready, stopping=lambda: None)
+            started = serve(wrap(app), listener, certificate=certificate, ready=_say_ready, stopping=lambda: None)
         finally:
             loop.stop()
     return 0 if started else CRASHED

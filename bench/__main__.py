@@ -14,7 +14,7 @@ from pathlib import Path
 
 from _pytest.outcomes import OutcomeException
 
-from bench import agent, api, ingest, latency, result_page, start
+from bench import agent, api, ingest, latency, result_page, results, start
 from bench.machine import this_machine
 from bench.report import PAGE, Figure, note, page, show
 from bench.rig import Rig
@@ -68,6 +68,7 @@ def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
     if "api" in wanted:
         yield from api.measure(folder / "api")
     if "results" in wanted:
+        yield from results.measure(folder / "results")
         yield from result_page.measure()
     if "start" in wanted:
         yield from start.measure(folder / "start")

@@ -22,6 +22,8 @@ COHORT_TICKS: Final = 12
 TTL_TICKS: Final = 1440  # ten days
 GRACE_TICKS: Final = 6  # one hour between expiry and deletion
 MAX_COHORT_RECORDS: Final = 8192  # 2 MiB: what a phone is asked to load
+USUAL_PLACES: Final = 4  # records a tick of a kiosk with up to four modules
+MAX_KIOSKS: Final = (MAX_COHORT_RECORDS - 1) // (USUAL_PLACES * COHORT_TICKS)  # 170, beside the practice record
 CLOCK_BYTES: Final = 64
 CLOCK_NAME: Final = "clock.json"
 FILE_SUFFIX: Final = ".bin"
@@ -110,7 +112,10 @@ def file_path(cohort: int) -> str:
 def padded_count(records: int) -> int:
     """Return how many records a public file of that many has: the next power of two; CohortError above the limit."""
     if records > MAX_COHORT_RECORDS:
-        raise CohortError(f"a cohort has at most {MAX_COHORT_RECORDS} records: split the district (170 kiosks at most)")
+        raise CohortError(
+            f"{records} records, and a file has at most {MAX_COHORT_RECORDS}: make two districts of this one, each of "
+            f"at most {MAX_KIOSKS} kiosks"
+        )
     return 1 << max(0, records - 1).bit_length()
 
 

@@ -27,15 +27,15 @@ TQ_UNKNOWN, TQ_FREE, TQ_DISCIPLINED, TQ_JUMPED = range(4)
 TIME_QUALITIES: Final = range(4)
 
 
-class Reading(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """`[ts_ns, tq, {metric: value}]`: one record, one line in the series store."""
+class Reading(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`[ts_ns, tq, {metric: value}]`: one record, one line in the series store. Numbers only: no cycle to collect."""
 
     ts_ns: int
     tq: int
     values: dict[str, float]
 
 
-class Event(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """`[ts_ns, tq, code, state]`; both words are of the allow-list."""
 
     ts_ns: int

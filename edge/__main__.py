@@ -12,8 +12,11 @@ from typing import Final
 
 from contracts.errors import ContractError
 from edge.bootstrap import PRINTABLE, build, print_instrument
+from edge.children.confine import keep_memory_private
+from edge.children.keeper import ForkServer
 from edge.core.backoff import Backoff
 from edge.errors import (
+    ChildError,
     EdgeError,
     EnrolmentRefusedError,
     ReleaseError,
@@ -21,6 +24,7 @@ from edge.errors import (
     StoreLockedError,
     StoreTooNewError,
 )
+from edge.front import Front
 from edge.settings import LoadedCabinet, load_cabinets
 from mqttlink.errors import LinkSettingsError
 
@@ -47,7 +51,9 @@ _FATAL = (
 class _Host:
     """Agents of several cabinets, each in a thread of its own: one that fails stops no other."""
 
-    def __init__(self, cabinets: Sequence[LoadedCabinet]) -> None:
+    def __init__(self, cabinets: Sequence[LoadedCabinet], server: ForkServer | None) -> None:
+        self._server = server
+        self._front = None if server is None else Front()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._starting = {cabinet.cabinet.device.id for cabinet in cabinets}
@@ -66,8 +72,12 @@ class _Host:
         while not self._stop.wait(0.5):
             if not any(thread.is_alive() for thread in self._threads):
                 break
+            if self._server is not None:
+                self._server.watch()
         for thread in self._threads:
             thread.join(JOIN_S)
+        if self._front is not None:
+            self._front.close()
         return OPERATOR_MUST_ACT if len(self._given_up) == len(self._threads) else DONE
 
     def _host(self, loaded: LoadedCabinet) -> None:
@@ -90,7 +100,7 @@ class _Host:
 
     def _run_once(self, loaded: LoadedCabinet) -> None:
         with ExitStack() as closing:
-            agent = build(loaded, self._stop.wait, closing)
+            agent = build(loaded, self._stop.wait, closing, self._server, self._front)
             if agent is not None:
                 self._started(loaded.cabinet.device.id)
                 agent.run(self._stop.is_set)
@@ -117,10 +127,26 @@ def main(argv: list[str]) -> int:
             raise SettingsError(
                 "which cabinet? `kioskwatch edge CABINET.toml`, or --print with --instrument and --link"
             )
-        return _Host(load_cabinets(paths)).run()
-    except SettingsError as exc:
+        return _host(load_cabinets(paths))
+    except (SettingsError, ChildError) as exc:
         _say(str(exc))
         return OPERATOR_MUST_ACT
+
+
+def _host(cabinets: Sequence[LoadedCabinet]) -> int:
+    """Run the agents, with a fork server if one of them is a kiosk: it is begun before any key is read or thread made.
+
+    It is a program of its own, so it inherits nothing of this one's memory, also when it has to be begun again later.
+    """
+    keep_memory_private()
+    if not any(section.kind == "genexpert" for one in cabinets for section in one.cabinet.instrument):
+        return _Host(cabinets, None).run()
+    server = ForkServer()
+    server.start()
+    try:
+        return _Host(cabinets, server).run()
+    finally:
+        server.close()
 
 
 def _options() -> argparse.ArgumentParser:

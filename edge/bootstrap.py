@@ -1,7 +1,6 @@
 """Joins settings, files, wires and the session into agents. The only place that chooses an implementation."""
 
 import logging
-import random
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,30 +26,32 @@ from edge.adapters.http import BackendClient
 from edge.adapters.links import make_link
 from edge.adapters.lock import FolderLock
 from edge.adapters.store import open_outbox
-from edge.adapters.visits import open_visits
 from edge.adapters.waiting import PollWaiter
+from edge.assembly import KioskHost, build_kiosk
+from edge.children.keeper import ForkServer
+from edge.children.kiosk import KioskForks
 from edge.core.backoff import Backoff
 from edge.core.enrolment import Enrolment
-from edge.core.outcome import AssayTable
 from edge.core.schedule import Schedule, phase_of
 from edge.core.sending import Sending
 from edge.errors import EnrolmentError, EnrolmentRefusedError, SettingsError
+from edge.front import Front, Kiosk
 from edge.instruments.genexpert.driver import GenexpertDriver
 from edge.instruments.line import Line
 from edge.instruments.scd30.codec import BAUD
 from edge.instruments.scd30.driver import Scd30Driver
-from edge.ports import ClockQuality, Outbox
-from edge.release.counters import open_window
+from edge.ports import ClockQuality
 from edge.service.agent import Agent, InstrumentTask, Mailbox, Parts
 from edge.service.downlink import Downlink
 from edge.service.health import PERIOD_S, HealthTask
-from edge.service.kiosk import KioskTask, table_of
+from edge.service.kiosk import KioskTask
 from edge.service.printing import print_analyser, print_sensor
 from edge.service.publisher import Identity, Publisher
 from edge.service.recorder import Recorder
 from edge.service.renewal import RenewalTask
 from edge.service.sensor import SensorTask
 from edge.settings import InstrumentSection, LoadedCabinet
+from edge.store_ports import Outbox
 from mqttlink.session import Session
 from mqttlink.types import LinkSettings
 
@@ -139,8 +140,18 @@ def _unproven(kept: Enrolment) -> Enrolment:
     return kept
 
 
-def build(loaded: LoadedCabinet, sleep: Callable[[float], bool], closing: ExitStack) -> Agent | None:
-    """Build one agent; None when told to stop before it is enrolled. What it holds is let go by `closing`."""
+def build(
+    loaded: LoadedCabinet,
+    sleep: Callable[[float], bool],
+    closing: ExitStack,
+    children: ForkServer | None,
+    front: Front | None = None,
+) -> Agent | None:
+    """Build one agent; None when told to stop before it is enrolled. What it holds is let go by `closing`.
+
+    `children` is where a kiosk's child processes come from, `front` serves its screen and asks its printer; a cabinet
+    without an analyser needs neither.
+    """
     device = loaded.cabinet.device
     clock, quality = make_clock(loaded)
     enrol = loaded.cabinet.enrol
@@ -155,16 +166,18 @@ def build(loaded: LoadedCabinet, sleep: Callable[[float], bool], closing: ExitSt
         return None
     if loaded.cabinet.simulated is not None and enrolment.simulated is not True:  # silence is no leave
         raise SettingsError("[simulated] in cabinet.toml, but the deployment is a real one")
-    builder = _Builder(loaded, enrolment, enroller, clock, quality, outbox, closing)
+    builder = _Builder(loaded, enrolment, enroller, clock, quality, outbox, closing, children)
     if quarantined:
         builder.tell_quarantine()
+    if front is not None:
+        builder.open_front(front)
     return builder.agent()
 
 
 class _Builder:
     """One agent's parts, in the order in which they need each other."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- the parts it joins
         self,
         loaded: LoadedCabinet,
         enrolment: Enrolment,
@@ -173,6 +186,7 @@ class _Builder:
         quality: ClockQuality,
         outbox: Outbox,
         closing: ExitStack,
+        children: ForkServer | None,
     ) -> None:
         self._loaded = loaded
         self._device = loaded.cabinet.device
@@ -181,6 +195,9 @@ class _Builder:
         self._clock = clock
         self._quality = quality
         self._closing = closing
+        self._children = children
+        self._forks: KioskForks | None = None
+        self._paper: Callable[[], dict[str, float]] = dict
         self._waiter = PollWaiter()
         closing.callback(self._waiter.close)
         self._outbox = outbox
@@ -203,6 +220,15 @@ class _Builder:
         """Say that the outbox was damaged and is a new one now."""
         _LOG.error("the outbox was damaged; it is put aside and a new one begun")
         self._recorder.event("outbox", "quarantined")
+
+    def open_front(self, front: Front) -> None:
+        """Let visitors come: the screen and the printer of a kiosk."""
+        for section, task in zip(self._loaded.cabinet.instrument, self._instruments, strict=True):
+            if isinstance(task, KioskTask):
+                kiosk = Kiosk(
+                    self._loaded.cabinet, task.desk, lambda: self._enrolment, section.assay or "", self._clock
+                )
+                self._paper = front.open(kiosk, self._closing)
 
     def agent(self) -> Agent:
         """Return the agent."""
@@ -231,59 +257,47 @@ class _Builder:
     # --- instruments ------------------------------------------------------------------------------------
 
     def _instrument(self, section: InstrumentSection) -> InstrumentTask:
-        line = make_line(section.link)
         if section.kind == "scd30":
             return SensorTask(
-                Scd30Driver(line),
+                Scd30Driver(make_line(section.link)),
                 kind=self._device.kind,
                 schedule=Schedule(section.sample_period_s or 60),
                 recorder=self._recorder,
                 clock=self._clock,
                 quality=self._quality,
             )
-        return self._kiosk(section, line)
+        return self._kiosk(section)
 
-    def _kiosk(self, section: InstrumentSection, line: Line) -> KioskTask:
-        layouts, calendar = self._enrolment.layout_book(), self._enrolment.calendar()
-        now_ns, assay = self._clock.now_ns(), section.assay or ""
-        tables = partial(table_of, assay=assay, result_codes=section.result_codes or {})
-        self._check_targets(section, tables(layouts, now_ns))
-        visits, destroyed = open_visits(
-            self._loaded.folder / "visits.db",
-            calendar=calendar,
-            layouts=layouts,
-            open_window=partial(open_window, randbelow=self._randbelow()),
-            now_ns=now_ns,
+    def _kiosk(self, section: InstrumentSection) -> KioskTask:
+        if self._children is None:
+            raise SettingsError("an analyser needs the child processes of a kiosk, and this program started none")
+        printer = self._loaded.cabinet.printer
+        where = None if printer is None else printer.link
+        self._forks = KioskForks(self._children, printer=where, utc_offset_s=self._enrolment.utc_offset_s)
+        kiosk = build_kiosk(
+            section,
+            self._forks,
+            self._loaded,
+            self._enrolment,
+            KioskHost(
+                device_key=self._enroller.key.private_bytes_raw(),
+                outbox=self._outbox,
+                recorder=self._recorder,
+                clock=self._clock,
+                quality=self._quality,
+                waiter=self._waiter,
+                closing=self._closing,
+            ),
         )
-        self._closing.callback(visits.close)
-        if destroyed:
-            _LOG.error("the visit file was damaged and is destroyed; its open windows begin anew")
-        task = KioskTask(
-            GenexpertDriver(line, assay=assay, new_message_id=partial(secrets.token_hex, 8)),
-            visits,
-            layouts=layouts,
-            table_of=tables,
-            rules=section.visit_rules(),
-            window_ns=calendar.window_ns,
-            recorder=self._recorder,
-            clock=self._clock,
-            quality=self._quality,
-            randbelow=secrets.randbelow,
-        )
-        task.use_terms(self._enrolment.visit_terms())
-        return task
+        self._tell_terms(kiosk)
+        return kiosk
 
-    def _check_targets(self, section: InstrumentSection, table: AssayTable) -> None:
-        if section.targets is not None and set(section.targets) != set(table.targets.values()):
-            raise SettingsError(f"targets of {table.assay} differ from the district's layout")
-
-    def _randbelow(self) -> Callable[[int], int]:
-        """Return the source of the noise: the system's, except in a simulated district."""
-        simulated = self._loaded.cabinet.simulated
-        if simulated is None:
-            return secrets.randbelow
-        seed = f"{simulated.seed}:{self._device.id}:{self._outbox.ob}:{self._outbox.boot}"
-        return random.Random(seed).randrange  # noqa: S311 -- a simulated district protects nobody
+    def _tell_terms(self, kiosk: KioskTask) -> None:
+        """What visitors are told, or why nobody can be told anything: to the desk and to the maker of slips."""
+        terms = self._enrolment.visit_terms()
+        kiosk.use_terms(terms)
+        if self._forks is not None:
+            self._forks.use_terms(terms)
 
     # --- what the cabinet says of itself ------------------------------------------------------------------
 
@@ -322,6 +336,8 @@ class _Builder:
             recorder=self._recorder,
             clock=self._clock,
             quality=self._quality,
+            at_window_end=self._paper,
+            window_s=self._enrolment.window_s,
         )
 
     def _facts(self) -> dict[str, float]:
@@ -359,7 +375,7 @@ class _Builder:
         for task in self._instruments:
             if isinstance(task, KioskTask):
                 task.use_layouts(enrolment.layout_book())
-                task.use_terms(enrolment.visit_terms())
+                self._tell_terms(task)
 
     def _link_settings(self) -> LinkSettings:
         broker, enroller = self._enrolment.broker, self._enroller

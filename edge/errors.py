@@ -1,5 +1,7 @@
 """What can go wrong in a cabinet, cut by what whoever catches it does next."""
 
+from typing import Literal
+
 
 class EdgeError(Exception):
     """Everything this package raises on purpose."""
@@ -41,6 +43,10 @@ class LinkError(EdgeError):
     """The cable, the port or the peer is gone: close the link, open it again with back-off."""
 
 
+class ChildError(EdgeError):
+    """A child process or its fork server is gone or talks nonsense: forget it, start another one with back-off."""
+
+
 class StoreError(EdgeError):
     """A file of this cabinet cannot be used: nothing was written, nothing may be acknowledged."""
 
@@ -67,3 +73,15 @@ class ReleaseError(EdgeError):
 
 class VisitError(EdgeError):
     """This visit may not do that now (no place, no module, wrong state): refuse the start politely."""
+
+
+class PrinterError(EdgeError):
+    """Nothing, or not all, came out of the printer: no test starts with this slip. `reason`: what to mend."""
+
+    def __init__(self, reason: Literal["paper", "printer"], sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class SlipError(EdgeError):
+    """This slip cannot be drawn (a text of another kind, no font at all): no code may be handed out with it."""

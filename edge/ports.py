@@ -1,13 +1,11 @@
 """What the agent's loop needs of the world; real ones in adapters and instruments, simulated ones in tests."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edge.core.layouts import LayoutBook
-from edge.core.outcome import Call, Controls, RunReport
-from edge.core.ranges import Range
-from edge.core.visit import VisitRules
+from edge.core.outcome import AssayTable, Level, RunReport
+from edge.core.visit import PublicPart
 from mqttlink.types import AckToken
 
 # --- a line to an instrument ----------------------------------------------------------------------------
@@ -79,9 +77,51 @@ class OrderSettled:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Runs that the analyser reports; it waits for `kept` or `not_kept`."""
+    """Runs that the analyser reports, words and all: said in the analyser's child and never to the agent."""
 
     reports: tuple[RunReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """One run of an upload, without what it said."""
+
+    sample: str | None  # None: no id of ours
+    control: Level | None
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsCame:
+    """An upload has come in; the analyser waits: answer with `seal`."""
+
+    runs: tuple[RunSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRun:
+    """A run sealed for its visitor, and what it adds to the counters. `valid` False: an invalid run."""
+
+    sample: str
+    record: bytes
+    valid: bool
+    positives: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSeen:
+    """A final external control and whether every target read as the control was made."""
+
+    level: Level
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsSealed:
+    """The upload after `seal`: answer with `kept` once all of it is durable, or with `not_kept`."""
+
+    runs: tuple[SealedRun, ...]
+    controls: tuple[ControlSeen, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +131,7 @@ class Ignored:
     reason: str
 
 
-Happening = Found | Lost | Sampled | OrderWanted | OrderSettled | Reported | Ignored
+Happening = Found | Lost | Sampled | OrderWanted | OrderSettled | Reported | ResultsCame | ResultsSealed | Ignored
 
 
 class Driver(Protocol):
@@ -120,8 +160,8 @@ class Sensor(Driver, Protocol):
         """Ask for one sample; one `Sampled` or `Ignored` follows."""
 
 
-class Analyser(Driver, Protocol):
-    """An instrument that runs tests."""
+class WireAnalyser(Driver, Protocol):
+    """The analyser's own line, words and all: driven in its child, or by a technician who only looks."""
 
     def order(self, sample: str | None, stamp_ns: int, now_s: float) -> list[Happening]:
         """Answer `OrderWanted` with one order, or with none."""
@@ -133,126 +173,113 @@ class Analyser(Driver, Protocol):
         """Answer `Reported`: it could not be kept now; the analyser offers it again."""
 
 
-# --- stores -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
-class NewRecord:
-    """A record to keep. `start` is the window start (s) or tick of a frame, None for JSON records."""
+class SealOrder:
+    """One awaited run: whose it is, the district's day of the test (ISO), and how its words become calls."""
 
-    stream: str
-    body: bytes
-    start: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record as kept."""
-
-    seq: int
-    start: int | None
-    committed_ns: int
-    body: bytes
+    sample: str
+    public: PublicPart
+    day: str
+    table: AssayTable
 
 
-@dataclass(frozen=True, slots=True)
-class Thinned:
-    """A stream's oldest records were given up to make room."""
+class Analyser(Driver, Protocol):
+    """The analyser as the agent sees it: what a run said stays in the analyser's child."""
 
-    stream: str
-    first: int
-    last: int
-    n: int
+    def order(self, sample: str | None, stamp_ns: int, now_s: float) -> list[Happening]:
+        """Answer `OrderWanted` with one order, or with none."""
+
+    def seal(self, orders: tuple[SealOrder, ...], table: AssayTable, now_s: float) -> list[Happening]:
+        """Answer `ResultsCame`: seal these runs, drop the others, judge controls by `table`; `ResultsSealed` follows.
+
+        It may follow in a later `step`. When the child or the line is lost meanwhile it never comes: the analyser
+        offers the upload again.
+        """
+
+    def kept(self, now_s: float) -> list[Happening]:
+        """Answer `ResultsSealed`: it is durable."""
+
+    def not_kept(self, now_s: float) -> list[Happening]:
+        """Answer `ResultsCame` or `ResultsSealed`: it could not be kept now; the analyser offers it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What one commit put in: (stream, seq) each, and what it had to give up."""
+class Sealer(Protocol):
+    """Seals "no result, please test again" for runs without an answer, in a short-lived child. Never blocks."""
 
-    records: tuple[tuple[str, int], ...]
-    thinned: tuple[Thinned, ...]
+    def seal_no_result(self, orders: tuple[SealOrder, ...]) -> None:
+        """Seal these; a call while others are under way replaces them."""
 
+    def step(self, now_s: float) -> tuple[SealedRun, ...] | None:
+        """Return what was sealed since, once; None while nothing is ready."""
 
-class Outbox(Protocol):
-    """The durable queue. Every method raises StoreError; StoreFullError when nothing was written for want of room."""
-
-    @property
-    def ob(self) -> int:
-        """The id made with this file."""
-
-    @property
-    def boot(self) -> int:
-        """How often it was opened."""
-
-    @property
-    def thinned_records(self) -> int:
-        """How many records were given up in this file's life."""
-
-    def append(self, records: Sequence[NewRecord], now_ns: int) -> Appended:
-        """Make records durable in one commit; a frame that is not later than the newest of its stream is left out."""
-
-    def rows(self, stream: str, first: int, n: int) -> list[Row]:
-        """Return up to n rows from a seq on."""
-
-    def delete(self, stream: str, ranges: Sequence[Range]) -> None:
-        """Delete acknowledged records."""
-
-    def held(self) -> Mapping[str, list[Range]]:
-        """Return what every stream holds."""
-
-    def next_seq(self) -> Mapping[str, int]:
-        """Return every stream's next seq."""
-
-    def fill_pct(self) -> float:
-        """Return how full the fullest stream is."""
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 while there is none."""
 
     def close(self) -> None:
-        """Close the file."""
+        """End the child, if there is one."""
 
 
-class VisitStore(Protocol):
-    """Visits, counters and controls: each method is one durable transaction or none. Raises StoreError."""
+# --- codes ------------------------------------------------------------------------------------------------
 
-    @property
-    def controls(self) -> Controls:
-        """The newest control results."""
 
-    @property
-    def open_windows(self) -> tuple[int, int]:
-        """Starts of the two open windows, ns."""
+@dataclass(frozen=True, slots=True)
+class IssueOrder:
+    """What a slip (or the page instead of it) has to say. `expires_ns` is the end of the last tick it opens in."""
 
-    def use_layouts(self, layouts: LayoutBook) -> None:
-        """Take a new list of layouts: it holds for windows that are drawn from now on."""
+    language: str
+    paper: bool
+    ready_tick: int
+    expires_ns: int
 
-    def start(self, now_ns: int, rules: VisitRules, sample: str, assay: str) -> None:
-        """Reserve place and module for a run; VisitError when there is none."""
 
-    def withdraw(self, sample: str, now_ns: int) -> None:
-        """Forget a run that certainly never began; unknown ids are ignored."""
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A code was made and handed out; `code_url` is the loopback page that shows it when there is no paper."""
 
-    def finish(self, sample: str | None, calls: Mapping[str, Call], now_ns: int) -> bool:
-        """Count a run's calls in the window of its ready tick; False when no such run is awaited."""
+    public: PublicPart
+    code_url: str | None
 
-    def expire(self, now_ns: int) -> int:
-        """Count runs without an answer by T_max as invalid; return how many there were."""
 
-    def tick(self, now_ns: int) -> None:
-        """Rewrite every row, and free those whose ready tick is over."""
+@dataclass(frozen=True, slots=True)
+class NotIssued:
+    """No code was handed out; nothing of it is left."""
 
-    def set_controls(self, controls: Controls) -> None:
-        """Keep the result of a control."""
+    reason: Literal["paper", "printer", "internal"]
 
-    def close_window(self, now_ns: int) -> bool:
-        """Close the older window if it is over: its release stands ready afterwards. False when it still runs."""
 
-    def ready_release(self) -> tuple[int, bytes] | None:
-        """Return the newest closed window, start in ns and body of its release; None before the first."""
+class CodeMaker(Protocol):
+    """Makes codes in short-lived children, one at a time. Never blocks."""
 
-    def next_deadline_ns(self) -> int | None:
-        """When the next run becomes overdue."""
+    def issue(self, order: IssueOrder) -> None:
+        """Begin; `step` tells how it went."""
+
+    def step(self, now_s: float) -> Issued | NotIssued | None:
+        """Return how the order ended, once; None while it has not."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; -1 while there is none."""
+
+    def deadline_s(self) -> float:
+        """When `step` is wanted at the latest; infinite while there is nothing to wait for."""
+
+    def end_display(self) -> None:
+        """End the child that shows a code, if there is one."""
 
     def close(self) -> None:
-        """Close the file."""
+        """End every child."""
+
+
+class KioskChildren(Protocol):
+    """Makes what a kiosk runs in short-lived child processes."""
+
+    def analyser(self, link: str, assay: str) -> Analyser:
+        """Return the analyser at a link ("tcp:HOST:PORT")."""
+
+    def code_maker(self) -> CodeMaker:
+        """Return the maker of codes and slips."""
+
+    def sealer(self) -> Sealer:
+        """Return what seals runs without an answer."""
 
 
 # --- the broker, the clock, waiting -------------------------------------------------------------------------

@@ -3,15 +3,18 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from contracts.errors import ContractError
 from contracts.metrics import DEVICE_KINDS
 from contracts.topics import check_name
+from edge.adapters.printer import printer_address
 from edge.core.visit import VisitRules
 from edge.errors import SettingsError, VisitError
+
+MAX_PORT: Final = 65_535
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,6 +41,25 @@ class SimulatedSection(_Section, frozen=True):
     """Present in a simulated district only."""
 
     seed: int
+
+
+class PrinterSection(_Section, frozen=True):
+    """A kiosk's slip printer; without one every code is shown on the screen."""
+
+    link: str  # tcp:HOST:PORT, ESC/POS
+
+
+class ScreenSection(_Section, frozen=True):
+    """A kiosk's screen: a browser on this machine opens http://127.0.0.1:PORT/."""
+
+    port: int
+    slot_url: str | None = None  # simulated districts: where a person puts a simulated cartridge in
+
+
+class DoorSection(_Section, frozen=True):
+    """The contact of a kiosk's service door."""
+
+    path: str  # a file that reads 0 (closed) or 1 (open), beside the cabinet file unless absolute
 
 
 class InstrumentSection(_Section, frozen=True):
@@ -78,6 +100,9 @@ class Cabinet(_Section, frozen=True):
     instrument: list[InstrumentSection]
     simulated: SimulatedSection | None = None
     time_file: str | None = None
+    door: DoorSection | None = None
+    printer: PrinterSection | None = None
+    screen: ScreenSection | None = None
 
 
 class LoadedCabinet(msgspec.Struct, frozen=True):
@@ -86,6 +111,7 @@ class LoadedCabinet(msgspec.Struct, frozen=True):
     cabinet: Cabinet
     folder: Path
     time_file: Path | None
+    door_file: Path | None
 
 
 def load_cabinet(path: Path) -> LoadedCabinet:
@@ -101,7 +127,8 @@ def load_cabinet(path: Path) -> LoadedCabinet:
         raise SettingsError(f"{path}: {exc}") from exc
     folder = path.parent.absolute()
     time_file = None if cabinet.time_file is None else folder / cabinet.time_file
-    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file)
+    door_file = None if cabinet.door is None else folder / cabinet.door.path
+    return LoadedCabinet(cabinet, folder / cabinet.device.folder, time_file, door_file)
 
 
 def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
@@ -110,6 +137,7 @@ def load_cabinets(paths: Sequence[Path]) -> list[LoadedCabinet]:
     for what, values in (
         ("id", [one.cabinet.device.id for one in loaded]),
         ("folder", [str(one.folder.resolve()) for one in loaded]),
+        ("screen.port", [str(one.cabinet.screen.port) for one in loaded if one.cabinet.screen is not None]),
     ):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
@@ -126,12 +154,28 @@ def _check(cabinet: Cabinet) -> None:
             "[simulated] and time_file go together: a seed makes noise that can be computed again, so a real "
             "deployment has neither"
         )
+    _check_kiosk_parts(cabinet)
     if not cabinet.instrument:
         raise SettingsError("there is no [[instrument]]")
     if sum(one.kind == "genexpert" for one in cabinet.instrument) > 1:
         raise SettingsError("one analyser a cabinet: its counters and its places are the kiosk's")
     for instrument in cabinet.instrument:
         _check_instrument(instrument, cabinet.device.kind)
+
+
+def _check_kiosk_parts(cabinet: Cabinet) -> None:
+    """Check what visitors stand before."""
+    screen = cabinet.screen
+    parts = {"screen": screen, "printer": cabinet.printer, "door": cabinet.door}
+    foreign = [name for name, part in parts.items() if part is not None and cabinet.device.kind != "kiosk"]
+    if foreign:
+        raise SettingsError(f"[{foreign[0]}] is a kiosk's: nobody stands before anything else")
+    if screen is not None and not 0 < screen.port <= MAX_PORT:
+        raise SettingsError(f"screen.port is 1 to {MAX_PORT}")
+    if screen is not None and screen.slot_url is not None and cabinet.simulated is None:
+        raise SettingsError("screen.slot_url puts simulated cartridges in: a real deployment has none")
+    if cabinet.printer is not None:
+        printer_address(cabinet.printer.link)
 
 
 def _check_instrument(instrument: InstrumentSection, kind: str) -> None:

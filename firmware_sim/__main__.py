@@ -1,4 +1,4 @@
-"""Command line of the simulators: `district --config FILE`, `genexpert`, `scd30`."""
+"""Command line of the simulators: `district --config FILE`, `genexpert`, `printer`, `scd30`."""
 
 import argparse
 import asyncio
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from firmware_sim import config
 from firmware_sim.clock import DistrictClock, clock_from_file, clock_from_now
-from firmware_sim.config import AnalyserConfig, DistrictConfig, SensorConfig
+from firmware_sim.config import AnalyserConfig, DistrictConfig, InstrumentConfig, PrinterConfig, SensorConfig
 from firmware_sim.district import District
-from firmware_sim.errors import SimulatorError
+from firmware_sim.errors import ConfigError, SimulatorError
 from firmware_sim.faults import Fault, parse
 from firmware_sim.scenarios.programme import SCENARIOS
 
@@ -53,12 +53,15 @@ async def _simulate(settings: DistrictConfig, clock: DistrictClock) -> None:
 
 def _single(arguments: argparse.Namespace) -> tuple[DistrictConfig, DistrictClock]:
     """One instrument without a district file."""
-    analyser = arguments.what == "genexpert"
-    fault = parse(arguments.fault, analyser=analyser)
+    fault = parse(arguments.fault, kind=arguments.what)
     listen = config.address(arguments.listen, "--listen") if arguments.listen else None
-    instrument: AnalyserConfig | SensorConfig
-    if analyser:
+    instrument: InstrumentConfig
+    scenario = None
+    if arguments.what == "genexpert":
         instrument = AnalyserConfig(arguments.device, arguments.zone, fault, listen)
+        scenario = None if arguments.scenario == NOBODY else arguments.scenario
+    elif arguments.what == "printer":
+        instrument = PrinterConfig(arguments.device, arguments.zone, fault, listen, _folder(arguments.pictures))
     else:
         room = arguments.room == "scenario"
         instrument = SensorConfig(
@@ -66,13 +69,19 @@ def _single(arguments: argparse.Namespace) -> tuple[DistrictConfig, DistrictCloc
         )
     settings = DistrictConfig(
         time_file=None,
-        scenario=None if not analyser or arguments.scenario == NOBODY else arguments.scenario,
+        scenario=scenario,
         seed=arguments.seed,
         utc_offset_s=-5 * 3600,
         status_file=None,
         instruments=(instrument,),
     )
     return settings, clock_from_now(speed=arguments.speed)
+
+
+def _folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise ConfigError(f"--pictures: {path} is no folder")
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +97,15 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", default="outbreak", choices=[*SCENARIOS, NOBODY], help="who comes; none = nobody"
     )
     _common(genexpert, device="kiosk-10016-1", zone="z10016")
+    printer = kinds.add_parser("printer", help="one slip printer, ESC/POS over TCP")
+    printer.add_argument("--listen", default="127.0.0.1:9100", metavar="HOST:PORT", help="default: 127.0.0.1:9100")
+    printer.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="draw every slip there; a slip holds a code, so by default none is",
+    )
+    _common(printer, device="kiosk-10016-1", zone="z10016")
     scd30 = kinds.add_parser("scd30", help="one CO2 sensor, Modbus RTU on a pseudo terminal")
     where = scd30.add_mutually_exclusive_group()
     where.add_argument("--link", type=Path, help="symbolic link to the terminal")

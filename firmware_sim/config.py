@@ -4,6 +4,8 @@
 [scenario]   name = "replay"  seed = 1  utc_offset_h = -5  status_file = "…"
 [[instrument]]  kind = "genexpert"  device = "kiosk-10016-1"  zone = "z10016"  listen = "127.0.0.1:4001"
                 assay = "SARSCOV2"  door_s = 2700  patient_fields = false  fault = "none"
+                screen = "127.0.0.1:8801"  slot = "127.0.0.1:4003"  visitors = true
+[[instrument]]  kind = "printer"  device = "kiosk-10016-1"  zone = "z10016"  listen = "127.0.0.1:9100"  fault = "none"
 [[instrument]]  kind = "scd30"  device = "air-10017"  zone = "z10017"  link = "…/air-10017"  (or listen)
                 scenario_room = true  fault = "none"
 """
@@ -30,7 +32,8 @@ _CLOCK_NAMES = frozenset({"time_file"})
 _SCENARIO_NAMES = frozenset({"name", "seed", "utc_offset_h", "status_file"})
 _COMMON_NAMES = frozenset({"kind", "device", "zone", "listen", "fault"})
 _NAMES_OF_KIND: Mapping[str, frozenset[str]] = {
-    "genexpert": _COMMON_NAMES | {"modules", "assay", "door_s", "patient_fields"},
+    "genexpert": _COMMON_NAMES | {"modules", "assay", "door_s", "patient_fields", "screen", "slot", "visitors"},
+    "printer": _COMMON_NAMES,
     "scd30": _COMMON_NAMES | {"link", "scenario_room"},
 }
 
@@ -61,6 +64,16 @@ class AnalyserConfig(Instrument):
     assay: str = "SARSCOV2"
     door_s: float = DOOR_S
     patient_fields: bool = False
+    screen: Address | None = None  # the kiosk's screen; people go there first when there is one
+    slot: Address | None = None  # where a real person puts a simulated cartridge in
+    visitors: bool = True  # False: nobody of the scenario comes here
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterConfig(Instrument):
+    """One slip printer. `pictures`: a folder for pictures of slips, never in a district file: a slip holds a code."""
+
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,9 @@ class SensorConfig(Instrument):
 
     link: Path | None = None
     scenario_room: bool = False
+
+
+InstrumentConfig = AnalyserConfig | PrinterConfig | SensorConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +96,10 @@ class DistrictConfig:
     seed: int
     utc_offset_s: int
     status_file: Path | None
-    instruments: tuple[AnalyserConfig | SensorConfig, ...]
+    instruments: tuple[InstrumentConfig, ...]
 
     def __post_init__(self) -> None:
-        devices = [instrument.device for instrument in self.instruments]
+        devices = [(isinstance(one, PrinterConfig), one.device) for one in self.instruments]
         if len(set(devices)) != len(devices):
             raise ConfigError("two instruments have the same device")
 
@@ -131,7 +147,7 @@ def address(text: str, where: str) -> Address:
     return Address(host, int(port))
 
 
-def _instrument(entry: object, number: int) -> AnalyserConfig | SensorConfig:
+def _instrument(entry: object, number: int) -> InstrumentConfig:
     where = f"[[instrument]] number {number}"
     if not isinstance(entry, dict):
         raise ConfigError(f"{where} is no table")
@@ -144,11 +160,15 @@ def _instrument(entry: object, number: int) -> AnalyserConfig | SensorConfig:
     zone = _value(entry, "zone", str, "", where)
     if not device or not zone:
         raise ConfigError(f"{where} needs a device and a zone")
-    fault = parse(_value(entry, "fault", str, "none", where), analyser=kind == "genexpert")
+    fault = parse(_value(entry, "fault", str, "none", where), kind=kind)
     text = _value(entry, "listen", str, "", where)
     listen = address(text, where) if text else None
     if kind == "genexpert":
         return _analyser(entry, where, Instrument(device, zone, fault, listen))
+    if kind == "printer":
+        if listen is None:
+            raise ConfigError(f"{where} needs listen = HOST:PORT")
+        return PrinterConfig(device, zone, fault, listen)
     scenario_room = _value(entry, "scenario_room", bool, False, where)
     return SensorConfig(device, zone, fault, listen, link=_path(entry, "link", where), scenario_room=scenario_room)
 
@@ -165,7 +185,6 @@ def _analyser(entry: Mapping[str, object], where: str, common: Instrument) -> An
     modules = _value(entry, "modules", int, MODULES, where)
     if not 1 <= modules <= _MAX_MODULES:
         raise ConfigError(f"{where}: modules is {modules}; it must be 1 to {_MAX_MODULES}")
-    patient_fields = _value(entry, "patient_fields", bool, False, where)
     return AnalyserConfig(
         common.device,
         common.zone,
@@ -174,8 +193,16 @@ def _analyser(entry: Mapping[str, object], where: str, common: Instrument) -> An
         modules=modules,
         assay=assay,
         door_s=float(door_s),
-        patient_fields=patient_fields,
+        patient_fields=_value(entry, "patient_fields", bool, False, where),
+        screen=_address(entry, "screen", where),
+        slot=_address(entry, "slot", where),
+        visitors=_value(entry, "visitors", bool, True, where),
     )
+
+
+def _address(table: Mapping[str, object], name: str, where: str) -> Address | None:
+    text = _value(table, name, str, "", where)
+    return address(text, f"{where} {name}") if text else None
 
 
 def _only(table: Mapping[str, object], names: frozenset[str], where: str) -> None:

@@ -3,21 +3,25 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from firmware_sim.clock import DistrictClock
-from firmware_sim.config import AnalyserConfig, DistrictConfig, SensorConfig
+from firmware_sim.config import AnalyserConfig, DistrictConfig, PrinterConfig, SensorConfig
 from firmware_sim.errors import ConfigError
-from firmware_sim.faults import ASTM_LINE, MODBUS_LINE
+from firmware_sim.faults import ASTM_LINE, MODBUS_LINE, Fault
 from firmware_sim.instruments.genexpert.analyser import Analyser, AnalyserSettings
+from firmware_sim.instruments.printer.printer import Printer
 from firmware_sim.instruments.scd30.registers import Sensor
 from firmware_sim.instruments.scd30.room import ROOMS, Room
 from firmware_sim.instruments.scd30.sensor import SensorLine
+from firmware_sim.outcome import Arrival
+from firmware_sim.person import Person
 from firmware_sim.scenarios.calendar import day_start_ns
 from firmware_sim.scenarios.programme import QUIET, Programme, programme
 from firmware_sim.scenarios.visitors import Kiosk, arrivals
+from firmware_sim.slot import Slot
 from firmware_sim.transport import PtyPort, TcpPort
 
 _log = logging.getLogger(__name__)
@@ -30,6 +34,7 @@ class _Running:
     port: TcpPort | PtyPort
     analyser: Analyser | None = None
     people: asyncio.Task[None] | None = None
+    slot: Slot | None = None
 
 
 class District:
@@ -52,6 +57,8 @@ class District:
         for config in self._config.instruments:
             if isinstance(config, AnalyserConfig):
                 opened("genexpert", config.device, await self._open_analyser(config))
+            elif isinstance(config, PrinterConfig):
+                opened("printer", config.device, await self._open_printer(config))
             else:
                 opened("scd30", config.device, await self._open_sensor(config))
         if self._programme is not None:
@@ -67,6 +74,8 @@ class District:
         for running in self._running:
             if running.analyser is not None:
                 await running.analyser.stop()
+            if running.slot is not None:
+                running.slot.close()
             running.port.close()
 
     async def _open_analyser(self, config: AnalyserConfig) -> str:
@@ -88,11 +97,33 @@ class District:
         running = _Running(port, analyser)
         self._running.append(running)
         where = await port.open()
-        if self._programme is not None:
-            people = arrivals(self._programme, self._kiosk(config), after_ns=self._clock.now_ns())
-            running.people = asyncio.create_task(analyser.run(people))
+        if config.slot is not None:
+            running.slot = Slot(config.slot, analyser.insert)
+            await running.slot.open()
+        if self._programme is not None and config.visitors:
+            running.people = asyncio.create_task(analyser.run(*self._people(self._programme, config)))
             running.people.add_done_callback(_tell_why)
         return where
+
+    def _people(
+        self, plays: Programme, config: AnalyserConfig
+    ) -> tuple[Iterator[Arrival], Callable[[int], Person] | None]:
+        """Who comes to a kiosk, and how they use its screen."""
+        people = arrivals(plays, self._kiosk(config), after_ns=self._clock.now_ns())
+        screen = config.screen
+        if screen is None:
+            return people, None
+        return people, lambda at_ns: Person(screen, self._config.seed, config.device, at_ns)
+
+    async def _open_printer(self, config: PrinterConfig) -> str:
+        if config.listen is None:
+            raise ConfigError(f"{config.device} has nowhere to listen")
+        printer = Printer(config.device, fault=config.fault, pictures=config.pictures)
+        host, number = config.listen.host, config.listen.port
+        port = TcpPort(printer, host=host, port=number, fault=Fault.NONE, line=MODBUS_LINE, first_stays=True)
+        printer.unplug = port.unplug
+        self._running.append(_Running(port))
+        return await port.open()
 
     async def _open_sensor(self, config: SensorConfig) -> str:
         plan = ROOMS["scenario" if config.scenario_room else "hall"]
@@ -115,7 +146,7 @@ class District:
         same_zone = sorted(
             other.device
             for other in self._config.instruments
-            if isinstance(other, AnalyserConfig) and other.zone == config.zone
+            if isinstance(other, AnalyserConfig) and other.zone == config.zone and other.visitors
         )
         return Kiosk(
             device=config.device,

@@ -30,10 +30,16 @@ class Fault(StrEnum):
     CLOCK_JUMP = "clock_jump"
     LATE = "late"
     CONTROL_FAILED = "control_failed"
+    PAPER_LOW = "paper_low"
+    PAPER_OUT = "paper_out"
+    PAPER_ENDS = "paper_ends"
+    COVER_OPEN = "cover_open"
+    GARBAGE = "garbage"
 
 
-# What only an analyser can do wrong.
+# What only an analyser can do wrong, and all that a printer can.
 ANALYSER_ONLY = frozenset({Fault.LATE, Fault.CONTROL_FAILED})
+PRINTER_ONLY = frozenset({Fault.PAPER_LOW, Fault.PAPER_OUT, Fault.PAPER_ENDS, Fault.COVER_OPEN, Fault.GARBAGE})
 
 SHORTEST_DAMAGED_BYTES = 5
 REPLUG_S = 2.0  # real seconds without a cable
@@ -76,15 +82,24 @@ ASTM_LINE = Line(checksum=slice(-4, -2), slow_bytes=16, duplicates=False)
 MODBUS_LINE = Line(checksum=slice(-2, None), slow_bytes=4, duplicates=True)
 
 
-def parse(name: str, *, analyser: bool) -> Fault:
+# Kind of instrument -> the faults that it can have.
+MENUS: Mapping[str, tuple[Fault, ...]] = MappingProxyType(
+    {
+        "genexpert": tuple(fault for fault in Fault if fault not in PRINTER_ONLY),
+        "scd30": tuple(fault for fault in Fault if fault not in PRINTER_ONLY | ANALYSER_ONLY),
+        "printer": tuple(fault for fault in Fault if fault in PRINTER_ONLY | {Fault.NONE, Fault.SLOW, Fault.UNPLUG}),
+    }
+)
+
+
+def parse(name: str, *, kind: str) -> Fault:
     """The fault of that name.
 
     Raises:
         ConfigError: there is none, or this instrument cannot have it; the sentence lists those it can.
     """
-    menu = [fault for fault in Fault if analyser or fault not in ANALYSER_ONLY]
-    if name not in menu:
-        raise ConfigError(f"there is no fault {name!r} here; choose one of {', '.join(menu)}")
+    if name not in MENUS[kind]:
+        raise ConfigError(f"there is no fault {name!r} here; choose one of {', '.join(MENUS[kind])}")
     return Fault(name)
 
 

@@ -82,9 +82,12 @@ class Cable:
 class TcpPort:
     """Listens for one host."""
 
-    def __init__(self, endpoint: Endpoint, *, host: str, port: int, fault: Fault, line: Line) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, host: str, port: int, fault: Fault, line: Line, first_stays: bool = False
+    ) -> None:
         self.turn = 0
         self._endpoint = endpoint
+        self._first_stays = first_stays  # a printer in the middle of a slip takes nobody else on
         self._host, self._port = host, port
         self._fault, self._line = fault, line
         self._server: asyncio.Server | None = None
@@ -128,7 +131,7 @@ class TcpPort:
 
     def came(self, peer: "_TcpPeer", transport: asyncio.Transport) -> None:
         """A host has connected."""
-        if not self._plugged:
+        if not self._plugged or (self._first_stays and self._peer is not None):
             transport.abort()
             return
         self._end(flush=False)

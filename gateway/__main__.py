@@ -1,4 +1,4 @@
-"""`kioskwatch gateway ingest|analyse|rebuild|redrive --settings FILE`."""
+"""`kioskwatch gateway ingest|analyse|rebuild|redrive|verify --settings FILE`."""
 
 import argparse
 import logging
@@ -66,11 +66,20 @@ def _analyse(settings: GatewaySettings) -> int:
     return run(settings)
 
 
+def _verify(settings: GatewaySettings) -> int:
+    from gateway.analyse.bootstrap import verify
+
+    said, holds = verify(settings)
+    print("\n".join(said))
+    return 0 if holds else CRASHED
+
+
 _COMMANDS: Final[dict[str, Callable[[GatewaySettings], int]]] = {
     "analyse": _analyse,
     "ingest": _ingest,
     "rebuild": _rebuild,
     "redrive": _redrive,
+    "verify": _verify,
 }
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ that its agent enrols as a new one would. Its key, outbox and counters stay.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from kioskwatch.supervisor import PrepareError
 CERTIFICATE = "device.pem"  # without it an agent enrols; kioskwatch.backup takes it away after a restore too
 
 
-def write_cabinets(district: plan.District, ports: Mapping[str, int], now: datetime) -> None:
+def write_cabinets(district: plan.District, ports: plan.Ports, now: datetime) -> None:
     """Write every cabinet.toml; PrepareError when the backend gives no token or the disk takes no file."""
     try:
         for device in district.simulated_devices:

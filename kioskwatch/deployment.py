@@ -19,7 +19,7 @@ from kioskwatch import machine, mosquitto
 from kioskwatch.checks import folder_error, prepare_folder
 from kioskwatch.errors import OPERATOR_MUST_ACT, OperatorError, OptionError
 from kioskwatch.folder import BUCKETS, StateFolder
-from kioskwatch.options import Parser
+from kioskwatch.options import DEFAULT_RESULTS_PORT, Parser
 from kioskwatch.preparation import broker_files, make_certificates, write_toml
 
 HTTP_TIMEOUT_S: Final = 30.0
@@ -48,6 +48,7 @@ class Deployment:
     influx: str
     org: str
     grafana_token: Path
+    results_settings: Path
 
 
 class InfluxAdmin:
@@ -117,6 +118,7 @@ def main(argv: Sequence[str]) -> int:
             influx=given.influx,
             org=given.org,
             grafana_token=(given.grafana_token or given.root / "tokens" / "grafana").absolute(),
+            results_settings=(given.results_settings or given.root / "results.toml").absolute(),
         )
         prepare(deployment, given.district.absolute(), _read_token(given.influx_token))
     except OperatorError as exc:
@@ -136,6 +138,7 @@ def prepare(deployment: Deployment, district: Path, admin_token: str) -> None:
         _write_tokens(deployment, admin_token)
         write_toml(folder.gateway_settings, gateway_settings(deployment))
         write_toml(folder.backend_settings, backend_settings(deployment, district))
+        write_toml(deployment.results_settings, results_settings(deployment, district))
     except OSError as exc:
         raise folder_error(folder.root, exc) from exc
 
@@ -173,6 +176,18 @@ def backend_settings(deployment: Deployment, district: Path) -> dict[str, Any]:
     }
 
 
+def results_settings(deployment: Deployment, district: Path) -> dict[str, Any]:
+    """Return results.toml: its container sees neither the other settings nor any key but its own."""
+    return {
+        "state": deployment.postgres,
+        "district": str(district),
+        "public_dir": "/public",
+        "listen": f"0.0.0.0:{DEFAULT_RESULTS_PORT}",
+        "tls_cert": "/run/secrets/results-cert",
+        "tls_key": "/run/secrets/results-key",
+    }
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m kioskwatch.deployment", description="Prepare the containers of combination B.")
     add = parser.add_argument
@@ -186,6 +201,7 @@ def _parser() -> Parser:
     add("--influx", required=True, metavar="URL")
     add("--influx-token", type=Path, required=True, metavar="FILE", help="InfluxDB's administration token")
     add("--org", default="kioskwatch")
+    add("--results-settings", type=Path, metavar="FILE", help="where the result page's settings go, alone")
     add("--grafana-token", type=Path, metavar="FILE", help="where Grafana's token goes, alone")
     return parser
 

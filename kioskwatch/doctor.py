@@ -37,8 +37,9 @@ QUICK_CHECK_LIMIT_BYTES: Final = 512 * MIB  # reading more would take minutes
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 PROGRAM_TIMEOUT_S: Final = 10.0
 BUSY_TIMEOUT_S: Final = 5.0
+SLIP_PACKAGES: Final = "fonts-dejavu-core fonts-wqy-microhei libfribidi0"
 _PACKAGES: Final = (
-    ("edge", ("paho", "serial")),
+    ("edge", ("paho", "serial", "PIL", "segno")),
     ("gateway", ("sqlalchemy", "alembic", "influxdb_client", "numpy", "prometheus_client")),
     ("backend", ("fastapi", "uvicorn", "jinja2", "segno", "limits")),
     ("all", ("iotcore", "tomli_w")),
@@ -269,8 +270,27 @@ def clock(patient: Patient) -> Iterator[Finding]:
     yield Finding("ok", f"simulated time stands at {shown:%Y-%m-%d %H:%M} UTC, speed {anchors.speed}")
 
 
+def slips(_patient: Patient) -> Iterator[Finding]:
+    """Whether slips can be drawn in every language."""
+    if any(importlib.util.find_spec(module) is None for module in ("PIL", "segno")):
+        return  # said above
+    from contracts.notice import LANGUAGES
+    from edge.slip.raster import printable
+
+    missing = [language for language in LANGUAGES if not printable(language)]
+    if missing:
+        yield Finding(
+            "note",
+            f"slips in {', '.join(missing)} come out in English: this machine has no font for them",
+            f"apt-get install --no-install-recommends {SLIP_PACKAGES}",
+        )
+    else:
+        yield Finding("ok", f"slips can be printed in {', '.join(LANGUAGES)}")
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     python,
+    slips,
     mosquitto,
     disk,
     ports,

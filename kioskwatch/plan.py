@@ -25,7 +25,7 @@ DEMO_HISTORY: Final = DEMO / "history.csv"
 DEMO_HISTORY_SOURCE: Final = "NYC Department of Health and Mental Hygiene, nychealth/coronavirus-data, a2643c43"
 
 T_MAX_S: Final = 2700  # a cartridge's longest run, and when the cabinet's door opens
-INSERTION_S: Final = 30
+INSERTION_REAL_S: Final = 30  # for people at a simulated kiosk; simulated visitors take none
 MODULES: Final = 4
 # One reading message a real second at ×600, beside a tick of 600 s (DESIGN §14); a minute in slower districts.
 SAMPLE_PERIOD_S: Final = 600
@@ -33,6 +33,19 @@ SLOW_SAMPLE_PERIOD_S: Final = 60
 SEED: Final = 1
 
 Settings = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KioskPorts:
+    """Ports of loopback of one simulated kiosk."""
+
+    analyser: int
+    printer: int
+    screen: int
+    slot: int  # where a person puts a simulated cartridge in
+
+
+Ports = Mapping[str, KioskPorts]  # by device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +80,13 @@ class District:
         if self.options.real:
             return ()
         return [device for device in self.file.device if device.kind in {"kiosk", "air_monitor"}]
+
+    @property
+    def persons_kiosk(self) -> DeviceEntry | None:
+        """The simulated kiosk at which a real person may take a test: of the zone that misses it least."""
+        kiosks = [device for device in self.simulated_devices if device.kind == "kiosk"]
+        population = {zone.id: zone.population or 0 for zone in self.file.zone}
+        return min(reversed(kiosks), key=lambda kiosk: population[self.zone_of(kiosk)], default=None)
 
     def zone_of(self, device: DeviceEntry) -> str:
         """Return the zone of a device."""
@@ -130,8 +150,8 @@ def gateway_settings(district: District) -> Settings:
     }
 
 
-def simulators_settings(district: District, ports: Mapping[str, int]) -> Settings:
-    """Return simulators.toml; `ports` holds one of loopback for each kiosk."""
+def simulators_settings(district: District, ports: Ports) -> Settings:
+    """Return simulators.toml."""
     offset_h = district.file.utc_offset_s / 3600
     rooms = [device.id for device in district.simulated_devices if device.kind == "air_monitor"]
     return {
@@ -148,23 +168,40 @@ def simulators_settings(district: District, ports: Mapping[str, int]) -> Setting
                 **_simulated_instrument(district, device, ports, crowded=device.id == rooms[0] if rooms else False),
             }
             for device in district.simulated_devices
+        ]
+        + [
+            {
+                "kind": "printer",
+                "device": device.id,
+                "zone": district.zone_of(device),
+                "listen": f"127.0.0.1:{ports[device.id].printer}",
+            }
+            for device in district.simulated_devices
+            if device.kind == "kiosk"
         ],
     }
 
 
-def cabinet_settings(district: District, device: DeviceEntry, ports: Mapping[str, int], token: str | None) -> Settings:
+def cabinet_settings(district: District, device: DeviceEntry, ports: Ports, token: str | None) -> Settings:
     """Return a simulated cabinet's cabinet.toml; `token` None once it has its certificate."""
     path = district.folder.cabinet(device.id)
     enrol: Settings = {"url": district.console_url, "ca_fingerprint": district.ca_fingerprint}
     if token is not None:
         enrol["token"] = token
-    return {
+    settings: Settings = {
         "time_file": str(district.folder.time),
         "device": {"id": device.id, "kind": device.kind, "folder": str(path.parent)},
         "enrol": enrol,
         "simulated": {"seed": zlib.crc32(device.id.encode())},  # each cabinet draws noise of its own
         "instrument": [_cabinet_instrument(district, device, ports)],
     }
+    if device.kind == "kiosk":
+        at = ports[device.id]
+        settings["printer"] = {"link": f"tcp:127.0.0.1:{at.printer}"}
+        settings["screen"] = {"port": at.screen}
+        if device == district.persons_kiosk:
+            settings["screen"]["slot_url"] = f"http://127.0.0.1:{at.slot}"
+    return settings
 
 
 def processes(district: District, *, history_before: date | None) -> list[ProcessPlan]:
@@ -223,30 +260,37 @@ def _stores(district: District) -> Settings:
     return stores
 
 
-def _simulated_instrument(
-    district: District, device: DeviceEntry, ports: Mapping[str, int], *, crowded: bool
-) -> Settings:
+def _simulated_instrument(district: District, device: DeviceEntry, ports: Ports, *, crowded: bool) -> Settings:
     if device.kind == "kiosk":
-        assay = district.file.assay[0].code
-        return {
-            "kind": "genexpert",
-            "listen": f"127.0.0.1:{ports[device.id]}",
-            "modules": MODULES,
-            "assay": assay,
-            "door_s": T_MAX_S,
-        }
+        return _simulated_analyser(district, device, ports[device.id])
     return {"kind": "scd30", "link": str(district.folder.links / device.id), "scenario_room": crowded}
 
 
-def _cabinet_instrument(district: District, device: DeviceEntry, ports: Mapping[str, int]) -> Settings:
+def _simulated_analyser(district: District, device: DeviceEntry, at: KioskPorts) -> Settings:
+    settings: Settings = {
+        "kind": "genexpert",
+        "listen": f"127.0.0.1:{at.analyser}",
+        "modules": MODULES,
+        "assay": district.file.assay[0].code,
+        "door_s": T_MAX_S,
+        "screen": f"127.0.0.1:{at.screen}",
+    }
+    if device == district.persons_kiosk:
+        zone = district.zone_of(device)
+        alone = sum(one.kind == "kiosk" and district.zone_of(one) == zone for one in district.simulated_devices) == 1
+        settings |= {"slot": f"127.0.0.1:{at.slot}", "visitors": alone}  # the zone's other kiosks take its visitors
+    return settings
+
+
+def _cabinet_instrument(district: District, device: DeviceEntry, ports: Ports) -> Settings:
     if device.kind == "kiosk":
         assay = district.file.assay[0]
         return {
             "kind": "genexpert",
-            "link": f"tcp:127.0.0.1:{ports[device.id]}",
+            "link": f"tcp:127.0.0.1:{ports[device.id].analyser}",
             "modules": MODULES,
             "t_max_s": T_MAX_S,
-            "insertion_s": INSERTION_S,
+            "insertion_s": INSERTION_REAL_S * district.speed,
             "assay": assay.code,
             "targets": list(assay.targets),
         }

@@ -6,7 +6,7 @@ Everything that may be refused is refused here, one sentence each, before any pr
 import os
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -75,7 +75,7 @@ def prepare(options: UpOptions, *, now: datetime, progress: Progress) -> plan.Di
     )
 
 
-def write_settings(district: plan.District, ports: Mapping[str, int]) -> None:
+def write_settings(district: plan.District, ports: plan.Ports) -> None:
     """Write the settings files of every process but the cabinets."""
     folder = district.folder
     write_toml(folder.backend_settings, plan.backend_settings(district))
@@ -156,6 +156,12 @@ def free_ports(count: int) -> list[int]:
     for listener in listeners:
         listener.close()
     return ports
+
+
+def kiosk_ports(kiosks: Sequence[str]) -> plan.Ports:
+    """Return free ports of loopback for each simulated kiosk."""
+    ports = iter(free_ports(4 * len(kiosks)))
+    return {kiosk: plan.KioskPorts(next(ports), next(ports), next(ports), next(ports)) for kiosk in kiosks}
 
 
 def local_host(options: UpOptions) -> str:

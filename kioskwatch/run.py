@@ -51,7 +51,7 @@ class DistrictRun:
         self._district = replace(district, speed=speed)
         self._history = history_wanted(self._district)
         kiosks = [device.id for device in self._district.simulated_devices if device.kind == "kiosk"]
-        self._ports = dict(zip(kiosks, preparation.free_ports(len(kiosks)), strict=True))
+        self._ports = preparation.kiosk_ports(kiosks)
         self._revoked_at = _changed_ns(self._district.folder)
         self._revoked_looked_s = 0.0
         plans = self._plans()
@@ -182,6 +182,7 @@ class DistrictRun:
             line(f"  Devices    enrol at {district.console_url} with the token of `{token}`")
             line(f"             fingerprint of the CA (SHA-256): {district.ca_fingerprint}")
         self._announce_results()
+        self._announce_kiosk()
         if district.broker.kind == "iotcore":
             line("  Broker     built-in, on loopback only: no certificates, no rights, nothing kept over its restart.")
             line("             Signed messages alone carry trust. Mosquitto is used as soon as it is installed.")
@@ -202,6 +203,15 @@ class DistrictRun:
         line(f"  Results    {district.results_origin}")
         if district.results_origin.startswith("http:"):
             line("             for a browser on this machine: phones need https and a certificate that they trust")
+
+    def _announce_kiosk(self) -> None:
+        kiosk = self._district.persons_kiosk
+        if kiosk is not None:
+            line = self._progress.plain
+            line(
+                f"  Kiosk      http://127.0.0.1:{self._ports[kiosk.id].screen}/   the screen of {kiosk.id}: take a test"
+            )
+            line("             yourself, with a simulated cartridge; its result can be read within a minute")
 
 
 def history_wanted(district: plan.District) -> bool:

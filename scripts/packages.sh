@@ -7,11 +7,13 @@ declare -A FILES=( # any one of these says that it is installed
   [mosquitto]="/usr/sbin/mosquitto /usr/bin/mosquitto /usr/local/sbin/mosquitto"
   [postgresql]="/usr/lib/postgresql/*/bin/initdb"
   [chromium]="/usr/bin/chromium"
+  [r-surveillance]="/usr/lib/R/site-library/surveillance"
 )
 declare -A PACKAGES=(
   [mosquitto]="mosquitto"
   [postgresql]="postgresql"
-  [chromium]="chromium fonts-wqy-microhei" # the font, because a page in Chinese must be looked at too
+  [r-surveillance]="r-cran-surveillance" # for `make oracle` only
+  [chromium]="chromium fonts-dejavu-core fonts-wqy-microhei libfribidi0" # fonts, because pages and slips must be looked at in every script
 )
 readonly POLICY=/usr/sbin/policy-rc.d
 

@@ -17,11 +17,13 @@ from backend.devices.agreements import Agreement, wrong_agreements
 from backend.devices.file_lines import At, Lines
 from backend.devices.visitors import Fault, NoticeEntry, ResultsEntry, unfinished, wrong_form
 from backend.errors import DistrictFileError
+from contracts.cohorts import MAX_KIOSKS
 from contracts.errors import ContractError
 from contracts.layout import Assay, AssayLayout
 from contracts.metrics import DEVICE_KINDS, METRICS, SITE_KINDS
 from contracts.notice import LANGUAGES
 from contracts.query import is_tag_value
+from contracts.sealed import check_targets
 from contracts.windows import WEEKDAYS, Calendar
 
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -233,6 +235,7 @@ def _check_assays(file: DistrictFile, lines: Lines) -> None:
     for index, entry in enumerate(file.assay):
         try:
             Assay(entry.code, entry.targets)
+            check_targets(entry.targets)
         except ContractError as exc:
             lines.at("assay", index).refuse("targets", str(exc), exc)
     _unique((entry.code for entry in file.assay), "assay", "code", lines)
@@ -287,6 +290,10 @@ def _check_devices(file: DistrictFile, lines: Lines) -> None:
         if device.id in taken:
             at.refuse("id", "a zone or the district has this id already")
     _unique((entry.id for entry in file.device), "device", "id", lines)
+    kiosks = [index for index, device in enumerate(file.device) if device.kind == "kiosk"]
+    if len(kiosks) > MAX_KIOSKS:
+        sentence = f"a district has at most {MAX_KIOSKS} kiosks, whose results fill one public file: make two of it"
+        lines.at("device", kiosks[MAX_KIOSKS]).refuse("kind", sentence)
 
 
 def _check_rules(file: DistrictFile, lines: Lines) -> None:

@@ -16,7 +16,7 @@ from edge.adapters.sqlite import open_database, transaction, translated
 from edge.core.outbox import MAX_RECORD_BYTES, ROW_OVERHEAD_BYTES, RULES, bytes_to_free, fill_pct, row_bytes
 from edge.core.ranges import Range
 from edge.errors import RecordError, StoreCorruptError, StoreFullError
-from edge.ports import Appended, NewRecord, Row, Thinned
+from edge.store_ports import Appended, NewRecord, Row, Thinned
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -42,7 +42,7 @@ _NEVER: Final = -1  # no frame was taken yet
 
 
 class OutboxStore:
-    """Implements edge.ports.Outbox."""
+    """Implements edge.store_ports.Outbox."""
 
     def __init__(self, path: Path, *, budgets: Mapping[str, int] | None = None) -> None:
         self._path = path
@@ -127,6 +127,12 @@ class OutboxStore:
                 freed += self._delete_range(stream, first, last)
             self._connection.execute("UPDATE streams SET held_bytes = held_bytes - ? WHERE stream = ?", (freed, stream))
         self._held_bytes[stream] -= freed
+
+    def last_start(self, stream: str) -> int | None:
+        """Return the newest window start (s) or tick a stream of frames took; None before the first."""
+        with translated(self._path):
+            row = self._connection.execute("SELECT last_start FROM streams WHERE stream = ?", (stream,)).fetchone()
+        return None if row is None or row[0] == _NEVER else int(row[0])
 
     def held(self) -> Mapping[str, list[Range]]:
         """Return what every stream holds, as ranges; reads every key once."""

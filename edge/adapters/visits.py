@@ -8,31 +8,41 @@ header, and commits minus ticks is an exact number of visitors. Not for backups 
 commit leaves the version before it in the journal until the next start.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from contracts.windows import Calendar, tick_of
 from edge.adapters.sqlite import open_database, transaction, translated
 from edge.core.layouts import LayoutBook
-from edge.core.outcome import Call, Controls
+from edge.core.outcome import Controls
 from edge.core.visit import (
     EMPTY,
     VISIT_ROWS,
+    PublicPart,
+    State,
     Visit,
     VisitRules,
+    awaits,
+    begin,
+    complete,
+    lapsed,
     next_deadline_ns,
     overdue,
     ready_ns,
+    records,
     reserve,
     running,
-    sealed,
+    seal,
     swept,
+    withdraw,
 )
 from edge.errors import ReleaseError, StoreCorruptError, VisitError
+from edge.ports import SealedRun
 from edge.release.window import OpenWindow, Window, decode, decode_blob, draw, encode_blob
+from edge.store_ports import AwaitedRun, Reservation
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_ROW_BYTES_V1: Final = 382
 _SCHEMA: Final = """
 CREATE TABLE visits (slot INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE windows (slot INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
@@ -49,12 +59,12 @@ _PRAGMAS: Final = {
 }
 _OPEN_SLOTS: Final = (0, 1)
 _READY_SLOT: Final = 2  # the newest closed window, as it is released
-_CONTROL_BYTES: Final[Mapping[bool | None, bytes]] = {None: b"\0", True: b"\1", False: b"\2"}
+_CONTROL_BYTES: Final[dict[bool | None, bytes]] = {None: b"\0", True: b"\1", False: b"\2"}
 _CONTROL_VALUES: Final = {code: value for value, code in _CONTROL_BYTES.items()}
 
 
 class VisitDatabase:
-    """Implements edge.ports.VisitStore. `open_window` draws a window's starting values."""
+    """Implements edge.store_ports.VisitStore. `open_window` draws a window's starting values."""
 
     def __init__(
         self, path: Path, *, calendar: Calendar, layouts: LayoutBook, open_window: OpenWindow, now_ns: int
@@ -64,12 +74,15 @@ class VisitDatabase:
         self._layouts = layouts
         self._open_window = open_window
         self._connection = open_database(path, _PRAGMAS, _SCHEMA, _VERSION)
-        if not self._select("SELECT slot FROM visits"):
+        rows = self._select("SELECT slot, body FROM visits")
+        if not rows:
             self._fill(now_ns)
+        elif len(rows[0][1]) == _ROW_BYTES_V1:
+            self._renew_rows(now_ns)
         try:
-            self._visits = [
-                Visit.decode(body) for _, body in self._select("SELECT slot, body FROM visits ORDER BY slot")
-            ]
+            decoded = [Visit.decode(body) for _, body in self._select("SELECT slot, body FROM visits ORDER BY slot")]
+            self._visits = [visit for visit, _ in decoded]
+            self._tick = max(tick for _, tick in decoded)
             self._starts = [decode_blob(self._blob(slot))[0] for slot in _OPEN_SLOTS]
             self._controls = self._read_controls()
         except (VisitError, ReleaseError, KeyError) as exc:
@@ -89,44 +102,100 @@ class VisitDatabase:
         """Take a new list of layouts: it holds for windows that are drawn from now on."""
         self._layouts = layouts
 
-    def start(self, now_ns: int, rules: VisitRules, sample: str, assay: str) -> None:
-        """Reserve place and module for a run; VisitError when there is none, or when no window awaits its result."""
-        slot, visit = reserve(self._visits, now_ns, rules, sample, assay)
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        """The rows as they stand."""
+        return tuple(self._visits)
+
+    @property
+    def last_tick(self) -> int:
+        """The tick in which every row was last rewritten."""
+        return self._tick
+
+    # --- a visit's steps ----------------------------------------------------------------------------------
+
+    def reserve(self, now_ns: int, rules: VisitRules, assay: str) -> Reservation:
+        """Reserve module and place; VisitError when there is none, or when no window awaits the result."""
+        row, visit = reserve(self._visits, now_ns, rules, assay)
         window = self._window(self._open_slot_of(visit))
         if assay not in [one.code for one in window.layout.assays]:
             raise VisitError(f"layout {window.layout.number} counts no assay {assay}")
-        self._write_visit(slot, visit, now_ns)
+        self._write_visit(row, visit)
+        return Reservation(row, visit.ready_tick, visit.insert_until_ns)
+
+    def complete(self, row: int, public: PublicPart, now_ns: int) -> None:
+        """Give a reserved visit its code's public part; VisitError when it lapsed meanwhile."""
+        self._write_visit(row, complete(self._visits[row], public, now_ns))
+
+    def give_back(self, row: int) -> None:
+        """Free a reserved row whose code was not handed out; a row that has lapsed stays as it is."""
+        visit = self._visits[row]
+        if visit.state is State.RESERVED and visit.public is None:
+            self._write_visit(row, EMPTY)
+
+    def begin(self, now_ns: int, rules: VisitRules, sample: str) -> None:
+        """Start the run of whoever has checked in; VisitError when nobody has."""
+        self._write_visit(*begin(self._visits, now_ns, rules, sample))
 
     def withdraw(self, sample: str, now_ns: int) -> None:
-        """Forget a run that certainly never began; unknown ids are ignored."""
-        slot = running(self._visits, sample)
-        if slot is not None:
-            self._write_visit(slot, EMPTY, now_ns)
+        """Let the visit of a run that certainly never began wait on for its cartridge; unknown ids are ignored."""
+        row = running(self._visits, sample)
+        if row is not None:
+            self._write_visit(row, withdraw(self._visits[row], now_ns))
 
-    def finish(self, sample: str | None, calls: Mapping[str, Call], now_ns: int) -> bool:
-        """Count a run's calls in the window of its ready tick; False when no such run is awaited."""
-        slot = running(self._visits, sample)
-        if slot is None:
+    def lapse(self, now_ns: int) -> None:
+        """Free every reserved row whose insertion time is over: nobody came, nothing is counted."""
+        for row in lapsed(self._visits, now_ns):
+            self._write_visit(row, EMPTY)
+
+    def awaited(self, sample: str | None, now_ns: int) -> AwaitedRun | None:
+        """Return the run with this sample id if its result may still come; None otherwise."""
+        row = running(self._visits, sample)
+        if row is None or self._visits[row].deadline_ns <= now_ns:
+            return None
+        return self._awaited(self._visits[row])
+
+    def overdue(self, now_ns: int) -> list[AwaitedRun]:
+        """Return the runs without an answer by T_max: they are to be settled as "no result"."""
+        return [self._awaited(self._visits[row]) for row in overdue(self._visits, now_ns)]
+
+    def settle(self, run: SealedRun) -> bool:
+        """Keep a run's record and count it, in one transaction after which nothing names it; False if not awaited."""
+        row = running(self._visits, run.sample)
+        if row is None:
             return False
-        self._settle(slot, calls, now_ns)
+        visit = self._visits[row]
+        window_slot = self._open_slot_of(visit)
+        window = self._window(window_slot)
+        targets = window.layout.assay(visit.assay).targets if run.valid else ()
+        calls = {target: "positive" if target in run.positives else "negative" for target in targets}
+        window = window.add(visit.assay, calls)
+        after = seal(visit, run.record)
+        with transaction(self._connection, self._path):
+            self._write_blob(window_slot, window.encode())
+            self._update_visit(row, after)
+        self._visits[row] = after
         return True
 
-    def expire(self, now_ns: int) -> int:
-        """Count runs without an answer by T_max as invalid; return how many there were."""
-        slots = overdue(self._visits, now_ns)
-        for slot in slots:
-            self._settle(slot, {}, now_ns)
-        return len(slots)
+    # --- ticks and windows --------------------------------------------------------------------------------
 
-    def tick(self, now_ns: int) -> None:
-        """Rewrite every row, and free those whose ready tick is over."""
-        visits, tick = swept(self._visits, now_ns), tick_of(now_ns)
+    def awaits(self, tick: int) -> bool:
+        """Tell whether a run that is not sealed yet has its place in this tick or an earlier one."""
+        return awaits(self._visits, tick)
+
+    def records(self, tick: int) -> list[bytes]:
+        """Return the sealed records that have their place in a tick."""
+        return records(self._visits, tick)
+
+    def tick(self, tick: int) -> None:
+        """Rewrite every row once `tick` lies in the outbox; the rows that it stood for are free."""
+        visits = swept(self._visits, tick)
         with transaction(self._connection, self._path):
             self._connection.executemany(
                 "UPDATE visits SET body = ? WHERE slot = ?",
-                [(visit.encode(tick), slot) for slot, visit in enumerate(visits)],
+                [(visit.encode(tick), row) for row, visit in enumerate(visits)],
             )
-        self._visits = visits
+        self._visits, self._tick = visits, tick
 
     def set_controls(self, controls: Controls) -> None:
         """Keep the result of a control."""
@@ -155,7 +224,7 @@ class VisitDatabase:
         return (start, body) if body else None
 
     def next_deadline_ns(self) -> int | None:
-        """When the next run becomes overdue."""
+        """When the next run becomes overdue or the next reservation lapses."""
         return next_deadline_ns(self._visits)
 
     def close(self) -> None:
@@ -164,18 +233,11 @@ class VisitDatabase:
 
     # --- helpers ----------------------------------------------------------------------------------------
 
-    def _settle(self, slot: int, calls: Mapping[str, Call], now_ns: int) -> None:
-        """One transaction: the run is counted, and its row names it no more."""
-        visit = self._visits[slot]
-        window_slot = self._open_slot_of(visit)
-        window = self._window(window_slot)
-        counted = window.layout.assay(visit.assay).targets  # a newer layout may know more targets than this window
-        window = window.add(visit.assay, {target: call for target, call in calls.items() if target in counted})
-        after = sealed(visit)
-        with transaction(self._connection, self._path):
-            self._write_blob(window_slot, window.encode())
-            self._update_visit(slot, after, now_ns)
-        self._visits[slot] = after
+    def _awaited(self, visit: Visit) -> AwaitedRun:
+        if visit.public is None:
+            raise StoreCorruptError(f"{self._path.name}: a run without its code's public part")
+        targets = self._window(self._open_slot_of(visit)).layout.assay(visit.assay).targets
+        return AwaitedRun(visit.sample, visit.public, visit.assay, targets, visit.deadline_ns)
 
     def _window(self, slot: int) -> Window:
         return decode(self._blob(slot), self._layouts.by_number)
@@ -186,13 +248,13 @@ class VisitDatabase:
             raise VisitError("the result would belong to a window that is not open")
         return self._starts.index(start)
 
-    def _write_visit(self, slot: int, visit: Visit, now_ns: int) -> None:
+    def _write_visit(self, row: int, visit: Visit) -> None:
         with transaction(self._connection, self._path):
-            self._update_visit(slot, visit, now_ns)
-        self._visits[slot] = visit
+            self._update_visit(row, visit)
+        self._visits[row] = visit
 
-    def _update_visit(self, slot: int, visit: Visit, now_ns: int) -> None:
-        self._connection.execute("UPDATE visits SET body = ? WHERE slot = ?", (visit.encode(tick_of(now_ns)), slot))
+    def _update_visit(self, row: int, visit: Visit) -> None:
+        self._connection.execute("UPDATE visits SET body = ? WHERE slot = ?", (visit.encode(self._tick), row))
 
     def _write_blob(self, slot: int, blob: bytes) -> None:
         self._connection.execute("UPDATE windows SET body = ? WHERE slot = ?", (blob, slot))
@@ -211,13 +273,20 @@ class VisitDatabase:
         ((_, body),) = self._select("SELECT slot, body FROM controls")
         return Controls(_CONTROL_VALUES[body[:1]], _CONTROL_VALUES[body[1:2]])
 
+    def _renew_rows(self, now_ns: int) -> None:
+        """Take over a file of layout 1, whose visits nobody can read a result of: its counters stay."""
+        empty = EMPTY.encode(tick_of(now_ns))
+        with transaction(self._connection, self._path):
+            self._connection.execute("UPDATE visits SET body = ?", (empty,))
+            self._connection.execute(f"PRAGMA user_version={_VERSION}")
+
     def _fill(self, now_ns: int) -> None:
         """Write a new file's rows: every one of its later commits changes bytes and never sizes."""
         first = self._calendar.window_start_ns(now_ns)
         starts = (first, first + self._calendar.window_ns)
         windows: list[Window] = [draw(start, self._layouts.at(first), self._open_window) for start in starts]
         blobs = [*(window.encode() for window in windows), encode_blob(0, b"")]
-        empty = EMPTY.encode(tick_of(now_ns))
+        empty = EMPTY.encode(tick_of(now_ns) - 1)  # the tick of now is the first to go out
         with transaction(self._connection, self._path):
             self._connection.executemany("INSERT INTO windows VALUES (?, ?)", list(enumerate(blobs)))
             self._connection.executemany("INSERT INTO visits VALUES (?, ?)", [(n, empty) for n in range(VISIT_ROWS)])

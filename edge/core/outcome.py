@@ -67,11 +67,28 @@ def assay_table(assay: str, targets: tuple[str, ...], result_codes: Mapping[str,
     return AssayTable(assay, {stated.get(target, target.replace("-", "").upper()): target for target in targets})
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """An assay and how the cabinet's analyser names its results, whichever targets a layout counts."""
+
+    assay: str
+    result_codes: Mapping[str, str]
+
+    def table(self, targets: tuple[str, ...]) -> AssayTable:
+        """Return the table for these targets."""
+        return assay_table(self.assay, targets, self.result_codes)
+
+
 def calls_of(report: RunReport, table: AssayTable) -> dict[str, Call]:
     """Return target -> call; all invalid when the report is of another assay, invalid what it does not mention."""
     if report.assay != table.assay:
         return dict.fromkeys(table.targets.values(), "invalid")
     return {target: _CALLS.get(report.words.get(code, ""), "invalid") for code, target in table.targets.items()}
+
+
+def control_holds(report: RunReport, table: AssayTable) -> bool:
+    """Tell whether every target of a control reads as the control was made."""
+    return all(call == report.control for call in calls_of(report, table).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +103,8 @@ class Controls:
         """Whether the kiosk is locked: a failed level stays failed until that level passes."""
         return self.positive_holds is False or self.negative_holds is False
 
-    def after(self, report: RunReport, table: AssayTable) -> "Controls":
-        """Return the state after one control: every target must read as the control was made."""
-        holds = all(call == report.control for call in calls_of(report, table).values())
-        if report.control == "positive":
+    def after(self, level: Level, *, holds: bool) -> "Controls":
+        """Return the state after one control."""
+        if level == "positive":
             return replace(self, positive_holds=holds)
         return replace(self, negative_holds=holds)

@@ -15,6 +15,7 @@ from edge.core.ranges import Range, RangeSet
 
 WINDOW: Final = 64  # messages without a down/ack
 BACKLOG_WINDOW: Final = 48  # of them may be old records, so that live ones never wait for a backlog's answers
+FRAMES_WINDOW: Final = 16  # of them may be frames of one stream, which are never joined: the others go on meanwhile
 ACK_TIMEOUT_S: Final = 30.0
 MAX_ACK_TIMEOUT_S: Final = 300.0
 HOLD_S: Final = 1.0  # after "nobody stored it" or "quota", doubling
@@ -215,7 +216,7 @@ class Sending:
     def _first_waiting(self, *, live: bool) -> Offer | None:
         for stream in BY_PRIORITY:
             state = self._streams.get(stream)
-            if state is None:
+            if state is None or self._is_full(stream):
                 continue
             run = state.waiting.run_from(state.live_from if live else 0, MAX_RECORDS if RULES[stream].joined else 1)
             if run is None or (not live and run[0] >= state.live_from):
@@ -224,6 +225,11 @@ class Sending:
             lo = state.held.lowest
             return Offer(stream, run[0], last - run[0] + 1, live, run[0] if lo is None else lo)
         return None
+
+    def _is_full(self, stream: str) -> bool:
+        if RULES[stream].joined:
+            return False
+        return sum(1 for one in self._under_way.values() if one.flight.stream == stream) >= FRAMES_WINDOW
 
     def _return(self, flight: Flight) -> None:
         """Let what is still held of a message wait again."""

@@ -12,10 +12,11 @@ from typing import Final, Protocol
 
 from contracts.clock import Clock
 from contracts.windows import NS
-from edge.ports import Driver, Outbox, Uplink, Waiter
+from edge.ports import Uplink, Waiter
 from edge.service.downlink import Downlink
 from edge.service.publisher import Publisher
 from edge.service.recorder import Recorder
+from edge.store_ports import Outbox
 from mqttlink.types import Message, Outcome
 
 _LOG = logging.getLogger(__name__)
@@ -38,9 +39,8 @@ class Task(Protocol):
 class InstrumentTask(Task, Protocol):
     """A task with an instrument to listen to."""
 
-    @property
-    def driver(self) -> Driver:
-        """The instrument."""
+    def waits_on(self) -> tuple[list[int], list[int]]:
+        """Descriptors to wait on: for reading, for writing."""
 
     @property
     def instrument_ok(self) -> bool:
@@ -183,15 +183,15 @@ class Agent:
 
     def _sleep(self) -> None:
         parts = self._parts
-        drivers = [task.driver for task in parts.instruments]
+        descriptors = [task.waits_on() for task in parts.instruments]
         now_ns, now_s = parts.clock.now_ns(), parts.clock.real_s()
         waits = [LONGEST_WAIT_S, parts.publisher.deadline_s() - now_s]
         waits += [task.deadline_s() - now_s for task in parts.instruments]
         due = (task.deadline_ns() for task in (*parts.instruments, *parts.tasks))
         waits += [(due_ns - now_ns) / NS / parts.clock.speed for due_ns in due if due_ns is not None]
         parts.waiter.wait(
-            [driver.fileno() for driver in drivers],
-            [driver.fileno() for driver in drivers if driver.wants_write()],
+            [fd for reading, _ in descriptors for fd in reading],
+            [fd for _, writing in descriptors for fd in writing],
             max(LEAST_WAIT_S, min(waits)),
         )
 

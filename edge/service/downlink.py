@@ -20,9 +20,9 @@ from contracts.topics import DownTopic
 from contracts.windows import NS
 from edge.core.sending import Sending
 from edge.errors import StoreFullError
-from edge.ports import Outbox
 from edge.service.publisher import Publisher
 from edge.service.recorder import Recorder
+from edge.store_ports import Outbox
 from mqttlink.types import Message
 
 _LOG = logging.getLogger(__name__)

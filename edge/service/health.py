@@ -22,6 +22,8 @@ Facts = Callable[[], dict[str, float]]
 class HealthTask:
     """Says how the cabinet is. `facts` gives what is true now, `daily` what is said once a district day.
 
+    `at_window_end` gives what is said once a window, after its end: stock in coarse words (DESIGN section 7).
+
     `counts` never counts anything about runs: the log goes to whoever reads logs.
     """
 
@@ -37,12 +39,16 @@ class HealthTask:
         recorder: Recorder,
         clock: Clock,
         quality: ClockQuality,
+        at_window_end: Facts = dict,
+        window_s: int = DAY_S,
     ) -> None:
         self._kind = kind
         self._schedule = schedule
         self._utc_offset_s = utc_offset_s
         self._facts = facts
         self._daily = daily
+        self._at_window_end = at_window_end
+        self._window_s = window_s
         self._counts = counts
         self._counted: Mapping[str, int] = {}
         self._tell_s = 0.0
@@ -77,12 +83,17 @@ class HealthTask:
         """Say it as of the fixed time: how late the loop came would tell how busy it was."""
         tq = self._quality.now()
         values = {name: self._rounded(name, value) for name, value in self._facts().items()}
-        if (due_ns // NS + self._utc_offset_s) % DAY_S < self._schedule.period_s:  # the day's first
+        if self._first_of(DAY_S, due_ns):
             values |= self._daily()
+        if self._first_of(self._window_s, due_ns):
+            values |= self._at_window_end()
         try:
             self._recorder.add("health", reading("health", self._kind, due_ns, tq, values | {"clock_quality": tq}))
         except RecordError:
             self._recorder.refused += 1
+
+    def _first_of(self, span_s: int, due_ns: int) -> bool:
+        return (due_ns // NS + self._utc_offset_s) % span_s < self._schedule.period_s
 
     @staticmethod
     def _rounded(name: str, value: float) -> float:

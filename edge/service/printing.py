@@ -9,7 +9,6 @@ from typing import Final
 from contracts.clock import Clock
 from contracts.metrics import METRICS
 from edge.ports import (
-    Analyser,
     Found,
     Happening,
     Ignored,
@@ -20,6 +19,7 @@ from edge.ports import (
     Sampled,
     Sensor,
     Waiter,
+    WireAnalyser,
 )
 
 SAMPLE_EVERY_S: Final = 2.0
@@ -43,7 +43,7 @@ def print_sensor(
 
 
 def print_analyser(
-    analyser: Analyser, clock: Clock, waiter: Waiter, stopped: Callable[[], bool], show: Callable[[str], None]
+    analyser: WireAnalyser, clock: Clock, waiter: Waiter, stopped: Callable[[], bool], show: Callable[[str], None]
 ) -> None:
     """Listen, order nothing, take no result, and show that until stopped."""
     while not stopped():
@@ -63,7 +63,7 @@ def _wait_s(clock: Clock, *deadlines_s: float) -> float:
     return min(LONGEST_WAIT_S, *(deadline_s - clock.real_s() for deadline_s in deadlines_s))
 
 
-def _writing(driver: Sensor | Analyser) -> list[int]:
+def _writing(driver: Sensor | WireAnalyser) -> list[int]:
     return [driver.fileno()] if driver.wants_write() else []
 
 

@@ -21,7 +21,8 @@ from contracts.topics import UpTopic
 from contracts.windows import NS
 from edge.core.outbox import RULES
 from edge.core.sending import Offer, Outcome, Sending
-from edge.ports import Outbox, Row, Uplink
+from edge.ports import Uplink
+from edge.store_ports import Outbox, Row
 from mqttlink.types import Will
 
 _LOG = logging.getLogger(__name__)

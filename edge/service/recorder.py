@@ -12,7 +12,7 @@ from typing import Final
 from edge.core.readings import event
 from edge.core.sending import Sending
 from edge.errors import RecordError, StoreFullError
-from edge.ports import NewRecord, Outbox, Thinned
+from edge.store_ports import NewRecord, Outbox, Thinned
 
 _LOG = logging.getLogger(__name__)
 MAX_WAITING: Final = 256  # records of one turn, and of the turn in which the disk filled up

@@ -25,10 +25,10 @@ class SensorTask:
         self.instrument_ok = False
         self.model = ("", "")
 
-    @property
-    def driver(self) -> Sensor:
-        """The instrument, for waiting."""
-        return self._sensor
+    def waits_on(self) -> tuple[list[int], list[int]]:
+        """Descriptors to wait on: for reading, for writing."""
+        fd = self._sensor.fileno()
+        return [fd], [fd] if self._sensor.wants_write() else []
 
     def step(self) -> None:
         """Ask for a sample when it is time, and hear the sensor."""

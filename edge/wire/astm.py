@@ -5,6 +5,9 @@ to write and events. Not here: what a message means (instruments' codecs), socke
 
 The last frame of a message is acknowledged only after `accept`: for the sender it is the proof that the message is
 kept, so it must follow our commit. A message is the records up to and including L, however they were cut.
+
+A dialogue can be handed on between two transfers: after `finish` it reads nothing behind the present one, and `rest` is
+what the next one has to be fed first.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,8 @@ CONTENTION_INSTRUMENT_S = 1.0  # LIS1-A 8.2.7.1: the instrument has priority
 CONTENTION_HOST_S = 20.0  # LIS1-A 8.2.7.1
 MAX_RETRANSMISSIONS = 6  # LIS1-A 8.5.1
 MAX_MESSAGE_BYTES = 64 * 1024  # a panel with every analyte is about 6 KiB
+
+TEXT_DROPPED = frozenset({"ended early", "no next frame", "message too long", "disconnected"})  # part of a message
 
 _NEVER = float("inf")
 
@@ -90,6 +95,7 @@ class Dialogue:
         self._text = bytearray()
         self._last_number: int | None = None
         self._incoming = Frame(0, b"", last=False)
+        self._finishing = False
 
     @property
     def deadline_s(self) -> float:
@@ -105,6 +111,19 @@ class Dialogue:
     def judging(self) -> bool:
         """Whether a received message waits for `accept` or `refuse`."""
         return self._state is _State.JUDGING
+
+    @property
+    def finished(self) -> bool:
+        """Whether, after `finish`, the line is between two transfers; a message of ours may wait for the next one."""
+        return self._finishing and self._state in (_State.IDLE, _State.WAITING)
+
+    def finish(self) -> None:
+        """Read nothing behind the present transfer, and begin none."""
+        self._finishing = True
+
+    def rest(self) -> bytes:
+        """Take the bytes that were received and not read."""
+        return self._reader.rest()
 
     def output(self) -> bytes:
         """Take the bytes to write now."""
@@ -139,7 +158,7 @@ class Dialogue:
     def tick(self, now_s: float) -> list[Event]:
         """Let time pass."""
         self._now_s = now_s
-        if now_s >= self._deadline_s:
+        if now_s >= self._deadline_s and not self.finished:
             self._handle(_Input.TIMEOUT)
         return self._take_events()
 
@@ -166,7 +185,8 @@ class Dialogue:
 
     def _read(self) -> list[Event]:
         tokens = self._reader.tokens()
-        while self._state is not _State.JUDGING:  # what follows a message waits in the reader for the verdict
+        # What follows a message waits in the reader for the verdict, what follows the last transfer for `rest`.
+        while self._state is not _State.JUDGING and not self.finished:
             token = next(tokens, None)
             if token is None:
                 break
@@ -273,7 +293,7 @@ class Dialogue:
     def _idle(self) -> None:
         self._failures = 0
         self._enter(_State.IDLE)
-        if self._outgoing:
+        if self._outgoing and not self._finishing:
             self._ask()
 
     # --- receiving --------------------------------------------------------------------------------------

@@ -97,6 +97,12 @@ class FrameReader:
         self._buffer.clear()
         self._stale = 0
 
+    def rest(self) -> bytes:
+        """Take what is left."""
+        left = bytes(self._buffer)
+        self.clear()
+        return left
+
     def tokens(self) -> Iterator[Token]:
         """Give what is complete, one at a time: a caller that stops here leaves the rest for later."""
         while self._buffer:

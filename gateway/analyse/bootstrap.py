@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import date
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from contracts.registry import RegistrySnapshot
+from contracts.windows import to_datetime
 from gateway.analyse import history
 from gateway.analyse.service.analyst import Analyst, Sources, Stop
+from gateway.analyse.service.holdings import Holdings
+from gateway.analyse.verify import compare
 from gateway.clocks import district_clock
 from gateway.errors import GatewayError, HistoryError, SettingsError
 from gateway.settings import GatewaySettings, read_settings
@@ -27,12 +31,15 @@ from stores.series.port import TimeSeriesStore
 from stores.state.database import Database, Owner, open_for_reading, open_for_writing
 from stores.state.devices import load_registry
 from stores.state.named_lease import named_lease
-from stores.state.releases import first_window_of_zone
+from stores.state.releases import GENESIS, first_broken_link, first_window_of_zone, releases_after
 
 log = logging.getLogger(__name__)
 
 DONE, CRASHED, OPERATOR = 0, 1, 2
 RETRY_S: Final = 1.0
+VERIFY_AGAIN: Final = 4  # what has just come is drawn a moment later
+VERIFY_AGAIN_S: Final = 1.0
+VERIFY_SHOWN: Final = 10  # of each kind; the rest is counted
 _OPERATORS: Final = (SettingsError, HistoryError, WriterLockedError, SchemaTooNewError, SpecError)
 
 
@@ -61,6 +68,46 @@ def run(settings: GatewaySettings) -> int:
         )
         Analyst(sources).run(stop)
     return DONE
+
+
+def verify(settings: GatewaySettings) -> tuple[list[str], bool]:
+    """`gateway verify`: return what was found, a sentence each, and whether everything holds. Takes no lock."""
+    clock = district_clock(settings.time_file)
+    with ExitStack() as stack:
+        series = stack.enter_context(closing(_open_series(settings)))
+        ingest = stack.enter_context(open_for_reading(settings.state, "ingest"))
+        with open_for_reading(settings.state, "backend") as backend:
+            registry = load_registry(backend)
+        broken = first_broken_link(ingest)
+        if broken is not None:
+            return [f"the chain of releases is broken at number {broken}: restore the state of ingest"], False
+        holdings, head = _holdings(ingest)
+        found = compare(holdings, registry, series, now_ns=clock.now_ns())
+        for _ in range(VERIFY_AGAIN):
+            if found.hold:
+                break
+            time.sleep(VERIFY_AGAIN_S)
+            holdings, head = _holdings(ingest)
+            found = compare(holdings, registry, series, now_ns=clock.now_ns())
+    said = [f"releases: chain head {head.hex()}", f"published lines: {found.lines} follow from the releases"]
+    for what, keys in (
+        ("missing", found.missing),
+        ("not from any release", found.unexplained),
+        ("different", found.different),
+    ):
+        said += [f"{what}: {tags} at {to_datetime(at_ns):%Y-%m-%d %H:%M}Z" for tags, at_ns in keys[:VERIFY_SHOWN]]
+        said += [f"{what}: {len(keys)} lines in all"] if keys else []
+    return said, found.hold
+
+
+def _holdings(ingest: Database) -> tuple[Holdings, bytes]:
+    """Return every release, and the head of their chain."""
+    holdings, after_id, head = Holdings(), 0, GENESIS
+    while rows := releases_after(ingest, after_id):
+        for row in rows:
+            holdings.add(row)
+        after_id, head = rows[-1].id, rows[-1].hash
+    return holdings, head
 
 
 def thresholds() -> ThresholdTable:
@@ -139,10 +186,10 @@ def _targets(registry: RegistrySnapshot) -> frozenset[str]:
     return frozenset(target for assay in assays for target in assay.targets)
 
 
-def _open_series(settings: GatewaySettings, bucket: str) -> TimeSeriesStore:
+def _open_series(settings: GatewaySettings, *writes: str) -> TimeSeriesStore:
     return open_series(
         settings.series,
-        writes=frozenset({bucket}),
+        writes=frozenset(writes),
         org=settings.series_org,
         token_dir=settings.series_token_dir,
     )

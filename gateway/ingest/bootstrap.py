@@ -1,5 +1,6 @@
 """Joins ingest's parts to the stores, the broker and the clock; here alone settings are read and stores chosen."""
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ from stores.state.journal import PROJECTED, IngestState
 SERIES: Final = frozenset({"environment", "fleet", "restricted"})
 SESSION_EXPIRY_S: Final = 24 * 3600  # what devices say while ingest is away waits in the broker, within its bounds
 RECEIVE_MAXIMUM: Final = 2000
+# A batch holds tens of thousands of objects for a moment, none of them in a cycle: at Python's 700 the collector would
+# walk through all of them several times a batch.
+COLLECT_AFTER: Final = (50_000, 20, 20)
 SWITCH_S: Final = 0.0005  # three threads take turns here; at Python's 5 ms one waits that long after each verification
 # Together with the projector's they stay below the five seconds in which a stop is promised.
 GOODBYE_S: Final = 0.5
@@ -51,11 +55,11 @@ class Ingest:
             settings.series, writes=SERIES, org=settings.series_org, token_dir=settings.series_token_dir
         )
         stack.callback(series.close)
-        verifier = Verifier(settings.verifiers)
-        stack.callback(verifier.close)
+        self.verifier = Verifier(settings.verifiers)
+        stack.callback(self.verifier.close)
         self.state = IngestState(database)
         cohorts = CohortStore(stack.enter_context(open_for_writing(settings.state, "cohorts", shared=settings.shared)))
-        self.service = IngestService(self.state, cohorts, clock=clock, registry=registry, verifier=verifier)
+        self.service = IngestService(self.state, cohorts, clock=clock, registry=registry, verifier=self.verifier)
         self.counters = Counters(series=series, district=lambda: registry.world().registry.district.id, clock=clock)
         self.projector = Projector(
             reading=IngestState(reading),
@@ -92,6 +96,9 @@ class Ingest:
         self.inbox.attach(session)
         if self._settings.metrics_listen is not None:
             self.counters.serve(self._settings.metrics_listen)
+        self.verifier.start()
+        gc.freeze()  # what is here stays here: no collection has to look at it again
+        gc.set_threshold(*COLLECT_AFTER)
         self.projector.start()
         session.start()
         try:

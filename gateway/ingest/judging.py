@@ -11,7 +11,7 @@ from typing import Final
 
 from contracts.codec import CONTENT_BINARY, CONTENT_JSON, CONTENT_JSON_GZIP
 from contracts.frames import Frame
-from contracts.messages import Batch, Document, Identity, Reading, encode
+from contracts.messages import Batch, Document, Event, Identity, Reading, ReadingBatch, encode
 from contracts.rows import DeviceReport, Mark, MarkKey, ReleaseRow, ReportKind
 from contracts.signals import Signal
 from contracts.windows import NS
@@ -163,19 +163,32 @@ class Judging:
 
     def _judged(self, admitted: Admitted, batch: Batch, first: int, last: int) -> None:
         """Journal what passes, in runs as long as they come; each record that does not is a letter."""
-        device, stream, run = admitted.device, admitted.kind, first
+        part = slice(first - batch.seq, last + 1 - batch.seq)
+        if isinstance(batch, ReadingBatch) and steps.all_hold(
+            batch.r[part], admitted.kind, admitted.device.kind, self.now_ns
+        ):
+            self._entry(admitted, batch, first, last)
+            taken: Sequence[Reading] = batch.r[part]
+        else:
+            taken = self._judged_singly(admitted, batch, batch.r[part], first)
+        if admitted.kind == "bulk":
+            self._watch(admitted, taken)
+
+    def _judged_singly(
+        self, admitted: Admitted, batch: Batch, records: Sequence[Reading | Event | None], first: int
+    ) -> list[Reading]:
         taken: list[Reading] = []
-        for seq, record in enumerate(batch.r[first - batch.seq : last + 1 - batch.seq], start=first):
-            reason = steps.judge_record(record, stream, device, self.now_ns)
+        run = first
+        for seq, record in enumerate(records, start=first):
+            reason = steps.judge_record(record, admitted.kind, admitted.device, self.now_ns)
             if reason is not None:
                 self._refused(admitted, reason, batch.ob, seq, seq)
                 self._entry(admitted, batch, run, seq - 1)
                 run = seq + 1
             elif isinstance(record, Reading):
                 taken.append(record)
-        self._entry(admitted, batch, run, last)
-        if stream == "bulk":
-            self._watch(admitted, taken)
+        self._entry(admitted, batch, run, first + len(records) - 1)
+        return taken
 
     def _entry(self, admitted: Admitted, content: Batch | Frame, first: int, last: int) -> None:
         """Journal the records `first` to `last`; none when the run is empty."""

@@ -22,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 IDLE_S: Final = 0.05
 RETRY_S: Final = 0.5  # real time between two tries to commit a batch that the store could not take
+ROOM_S: Final = 0.05  # a batch; while the series store is away this is what it costs, and nothing more
 LOOK_AFTER_S: Final = 10.0  # real time between two looks at retention
 RESUME_AT: Final = 0.9  # of the cap: reading goes on when this much is waiting for the projection, not the cap itself
 
@@ -74,6 +75,7 @@ class IngestLoop:
                 self._commit(in_hand)
             in_hand = ahead
             self._inbox.send_due()
+            self._service.handover.wait_for_room(ROOM_S)
             self._look_after()
             if self._projector.failure is not None:
                 raise self._projector.failure  # the supervisor starts ingest anew

@@ -5,6 +5,7 @@ time stay two points and writing a record again meets itself. Tags are what the 
 when the record came: projecting again gives the same lines, wherever the device stands now.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -20,28 +21,47 @@ _TIE: Final = 1000
 _CACHED: Final = 4096
 
 
-def line_of(record: Reading | Event, seq: int, device: str, place: Place, district: str) -> tuple[str, str]:
-    """Return the bucket and the line of a record that passed every check; KeyError for a metric that is no more."""
-    if isinstance(record, Event):
-        (bucket, measurement), fields = _EVENTS, f'code="{record.code}",state="{record.state}"'
-    else:
-        values = record.values
-        bucket, measurement, template = _shape(tuple(values))
-        fields = template % tuple(values.values())
-        if bucket == _OPEN and place.restricted:
-            bucket = RESTRICTED
-    ts_ns = record.ts_ns - record.ts_ns % _TIE + seq % _TIE
+Line = tuple[str, str]
+"""A bucket, and a line for it."""
+
+
+def lines_of(
+    records: Iterable[Reading | Event | None], first_seq: int, device: str, place: Place, district: str
+) -> Iterator[Line | None]:
+    """Give the line of each record that passed every check; None for one that is unreadable or no metric any more."""
+    names: tuple[str, ...] = ()
+    bucket = head = template = ""
+    for seq, record in enumerate(records, start=first_seq):
+        if isinstance(record, Reading):
+            these = tuple(record.values)
+            if these != names:  # the readings of a message are mostly of one shape
+                try:
+                    bucket, head, template = _reading_line(these, device, place, district)
+                except KeyError:
+                    yield None
+                    continue
+                names = these
+            fields = template % tuple(record.values.values())
+            yield bucket, f"{head} {fields} {record.ts_ns - record.ts_ns % _TIE + seq % _TIE}"
+        else:
+            yield None if record is None else _event_line(record, seq, device, place, district)
+
+
+def _event_line(event: Event, seq: int, device: str, place: Place, district: str) -> Line:
+    bucket, measurement = _EVENTS
+    fields = f'code="{event.code}",state="{event.state}"'
+    ts_ns = event.ts_ns - event.ts_ns % _TIE + seq % _TIE
     return bucket, f"{_head(measurement, device, place, district)} {fields} {ts_ns}"
 
 
 @lru_cache(maxsize=_CACHED)
-def _shape(names: tuple[str, ...]) -> tuple[str, str, str]:
-    """Return bucket, measurement and the fields' template for the metrics of one record; floats are spelt by repr."""
+def _reading_line(names: tuple[str, ...], device: str, place: Place, district: str) -> tuple[str, str, str]:
+    """Return bucket, head and the fields' template for the metrics of one record; floats are spelt by repr."""
     rows = [METRICS[name] for name in names]
-    return rows[0].bucket, rows[0].measurement, ",".join(f"{row.name}=%r" for row in rows)
+    bucket = RESTRICTED if rows[0].bucket == _OPEN and place.restricted else rows[0].bucket
+    return bucket, _head(rows[0].measurement, device, place, district), ",".join(f"{row.name}=%r" for row in rows)
 
 
-@lru_cache(maxsize=_CACHED)
 def _head(measurement: str, device: str, place: Place, district: str) -> str:
     tags = {"district": district, "zone": place.zone, "site": place.site, "device": device, "kind": place.kind}
     return escaped_head(measurement, tags).decode()

@@ -14,7 +14,7 @@ from typing import Final
 from contracts.clock import Clock
 from contracts.messages import Batch
 from gateway.ingest.handover import Handed, Handover
-from gateway.ingest.points import line_of
+from gateway.ingest.points import lines_of
 from gateway.ingest.steps import read_again
 from gateway.ingest.world import Place
 from stores.errors import LinesRefusedError, StoreError, StoreUnavailableError, WriterLockedError
@@ -135,7 +135,7 @@ class Projector:
             self._lines_of(one, district, buckets, letters)
         for bucket, lines in buckets.items():
             letters += self._write(bucket, lines)
-        last = handed[-1].entry.id
+        last = handed[-1].id
         counts = {"projection": len(letters)} if letters else {}
         self._writing.commit(IngestBatch(cursors={PROJECTED: last}, dead_letters=letters, counts=counts))
         self._cursor = last
@@ -144,30 +144,28 @@ class Projector:
 
     def _journalled(self) -> list[Handed]:
         return [
-            Handed(entry, read_again(entry.stream, entry.payload, entry.content_type))
+            Handed(entry.id, entry, read_again(entry.stream, entry.payload, entry.content_type))
             for entry in self._reading.entries_after(self._cursor, CHUNK)
         ]
 
     def _lines_of(self, one: Handed, district: str, buckets: dict[str, _Lines], letters: list[DeadLetter]) -> None:
-        entry, content = one
+        _, entry, content = one
         if entry.stream == "release":
             return  # analyse rolls releases up, from a table of their own
         place = Place(entry.kind, entry.site, entry.zone, entry.restricted)
         first = entry.seq + entry.skip
         records = content.r[entry.skip : entry.skip + entry.n] if isinstance(content, Batch) else [None] * entry.n
-        for seq, record in enumerate(records, start=first):
-            try:
-                if record is None:
-                    raise KeyError(seq)
-                bucket, line = line_of(record, seq, entry.device, place, district)
-            except KeyError:  # this program reads the message, or knows the metric, no more
+        lines = lines_of(records, first, entry.device, place, district)
+        for seq, found in enumerate(lines, start=first):
+            if found is None:  # this program reads the message, or knows the metric, no more
                 letters.append(_letter(entry, seq, self._clock.now_ns()))
                 continue
-            found = buckets.get(bucket)
-            if found is None:
-                found = buckets[bucket] = _Lines()
-            found.lines.append(line)
-            found.records.append((entry, seq))
+            bucket, line = found
+            into = buckets.get(bucket)
+            if into is None:
+                into = buckets[bucket] = _Lines()
+            into.lines.append(line)
+            into.records.append((entry, seq))
 
     def _write(self, bucket: str, lines: _Lines) -> Sequence[DeadLetter]:
         try:

@@ -4,13 +4,14 @@
     4 signature                                          the service, in slices (`verifier`)
     5 schema version                                     `read`
     6 replay                                             `marks.take`, and `newer` for documents
-    7 ranges · 8 allow-list                              `judge_record`, `judge_release`, `judge_tick`
+    7 ranges · 8 allow-list                  `all_hold`, `judge_record`, `judge_release`, `judge_tick`
 
 Before 4 holds nothing is decoded and nothing moves a mark. A refusal before it is counted and kept without payload;
 one after it is a dead letter with its payload, unless that is a second look at a window (C22) or sealed (C24). A record
 that cannot be read leaves its neighbours in the message readable.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -211,6 +212,36 @@ def newer(known: DeviceReport | None, document: Document) -> bool:
 def _online(report: DeviceReport) -> bool:
     state = decode_document("state", report.body)
     return isinstance(state, State) and state.online
+
+
+def all_hold(readings: Sequence[Reading], stream: str, kind: str, now_ns: int) -> bool:
+    """Checks 7 and 8 for a message at once: whether `judge_record` takes every one of its readings. The hot path."""
+    latest_ns = now_ns + MAX_AHEAD_S * NS
+    names: tuple[str, ...] = ()
+    ranges: tuple[tuple[float, float], ...] = ()
+    for reading in readings:
+        these = tuple(reading.values)
+        if these != names or not these:
+            found = _allowed_ranges(these, stream, kind)
+            if found is None:
+                return False
+            names, ranges = these, found
+        if reading.tq not in TIME_QUALITIES or not MIN_TIME_NS <= reading.ts_ns <= latest_ns:
+            return False
+        for (low, high), value in zip(ranges, reading.values.values(), strict=True):
+            if not low <= value <= high:
+                return False
+    return True
+
+
+def _allowed_ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[float, float], ...] | None:
+    if not 0 < len(names) <= MAX_VALUES:
+        return None
+    try:
+        ranges, allowed = _ranges(names, stream, kind)
+    except KeyError:
+        return None
+    return ranges if allowed else None
 
 
 def judge_record(record: Reading | Event | None, stream: str, device: Device, now_ns: int) -> Reason | None:

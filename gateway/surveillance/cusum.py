@@ -16,16 +16,37 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import Array, BoolArray, IntArray, along, at_least, positive, series, share
+from gateway.surveillance.arrays import (
+    MOST_COUNTED,
+    Array,
+    BoolArray,
+    IntArray,
+    along,
+    at_least,
+    finite_counts,
+    outcomes,
+    positive,
+    series,
+    share,
+    whole,
+    within,
+)
 
 NO_COUNT_ALARMS = -1
 _STIRLING_FROM = 1e4  # above it gammaln(a + x) - gammaln(a) loses digits, and Stirling's series has all of them
 _NEGLIGIBLE = 1e-16  # a probability that float64 sums to 1 cannot show
+_GONE = 1e-12  # a survival that moves no average run length, and is above the rounding of what was subtracted
 _SETTLED = 1e-5  # relative change of the daily hazard below which the run length's tail is geometric
 _SETTLED_FOR_DAYS = 10
 _SETTLED_AFTER_DAYS = 2000  # by then S has forgotten that it started from 0
 _COARSE_TO_FINE = (100, 2000)  # states of the chain: the first finds the neighbourhood, the last decides
 _STEPS_IN_ONE = 1000  # a threshold is found to 1e-3
+_RATIOS = (1e-6, 1e6)  # nobody looks for less or more
+_MOST_DISPERSION = 1e6  # by then all of a day's tests agree
+_LEAST_DISPERSION = 1e-100  # below it all digits are the binomial's, and 1/dispersion would overflow
+_MOST_TESTS = 10_000  # a day, for run lengths: each count and state is followed; 80 MB
+_MOST_DAYS = 100_000  # 270 years, for run lengths
+_MOST_STATES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ def betabinomial_lr(
     """
     x, n = _outcomes(positives, tests)
     base, odds = along("p0", share("p0", p0), x), along("odds_ratio", _ratio("odds_ratio", odds_ratio), x)
-    spread = along("dispersion", positive("dispersion", dispersion), x)
+    spread = along("dispersion", _dispersion(dispersion), x)
     return _path(x, n, lambda k: betabinomial_gain(k, n, base, odds, spread), rising=odds > 1, threshold=threshold)
 
 
@@ -100,7 +121,7 @@ def negbinomial_lr(
         SurveillanceError: bad counts or impossible parameters; the message names the parameter.
     """
     x = series("counts", counts)
-    mu = along("mean", series("mean", np.atleast_1d(mean)), x)
+    mu = along("mean", finite_counts("mean", mean), x)
     if (x[mu == 0] > 0).any():
         raise SurveillanceError("counts: above 0 on a day whose mean is 0")
     kappa = along("ratio", _ratio("ratio", ratio), x)
@@ -110,7 +131,8 @@ def negbinomial_lr(
     limit = along("threshold", at_least("threshold", threshold, 0.0), x)
     # The gain is a line in the count, so the count that lifts S from 0 over the threshold can be had directly.
     slope, offset = _negbinomial_line(mu, kappa, size)
-    most = np.where(mu > 0, np.ceil((np.where(np.isfinite(limit), limit, 0.0) + offset) / np.abs(slope)) + 1, 0.0)
+    enough = np.ceil((np.where(np.isfinite(limit), limit, 0.0) + offset) / np.where(slope == 0, 1.0, np.abs(slope))) + 1
+    most = np.where(mu > 0, np.minimum(enough, MOST_COUNTED), 0.0)
     return _path(x, most, lambda k: k * slope - offset, rising=kappa > 1, threshold=limit)
 
 
@@ -132,12 +154,11 @@ def run_length_cdf(
     Raises:
         SurveillanceError: impossible parameters; the message names the parameter.
     """
-    if days < 0:
-        raise SurveillanceError("days: negative")
+    followed = whole("days", days, 0, _MOST_DAYS)
     limit = float(at_least("threshold", threshold, 0.0))
     steps = _steps(tests, p0, odds_ratio, dispersion, p_true)
-    chain = _absorbed_by_day(steps, limit, states)
-    return np.minimum(np.cumsum([next(chain) for _ in range(days)], dtype=np.float64), 1.0)
+    chain = _absorbed_by_day(steps, limit, whole("states", states, 1, _MOST_STATES))
+    return np.minimum(np.cumsum([next(chain) for _ in range(followed)], dtype=np.float64), 1.0)
 
 
 def threshold_for_arl(
@@ -150,7 +171,7 @@ def threshold_for_arl(
     """
     if not (math.isfinite(arl) and arl >= 1):
         raise SurveillanceError("arl: must be at least 1 day and finite")
-    if tests < 1:
+    if whole("tests", tests, 0, _MOST_TESTS) == 0:
         raise SurveillanceError("tests: without tests there is no alarm and no threshold")
     steps = _steps(tests, p0, odds_ratio, dispersion, None)
     # A likelihood ratio's run length is at least exp(threshold) (Lorden 1971), so log(arl) is surely enough.
@@ -170,18 +191,21 @@ def betabinomial_gain(x: Array, n: Array, p0: Array, odds: Array, dispersion: Ar
 
 
 def _ratio(name: str, values: npt.ArrayLike) -> Array:
-    ratio = positive(name, values)
+    ratio = within(name, values, *_RATIOS)
     if (ratio == 1).any():
         raise SurveillanceError(f"{name}: 1 is no change, so nothing could be detected")
     return ratio
 
 
+def _dispersion(values: npt.ArrayLike) -> Array:
+    spread = within("dispersion", positive("dispersion", values), 0.0, _MOST_DISPERSION)
+    return np.maximum(spread, _LEAST_DISPERSION)
+
+
 def _outcomes(positives: npt.ArrayLike, tests: npt.ArrayLike) -> tuple[Array, Array]:
-    x, n = series("positives", positives), series("tests", tests)
-    if x.shape != n.shape:
-        raise SurveillanceError(f"positives, tests: lengths differ ({x.shape} and {n.shape})")
-    if (x > n).any():
-        raise SurveillanceError("positives: more than tests")
+    x, n = outcomes(positives, tests)
+    if x.ndim == 0:
+        raise SurveillanceError("positives: one number where a series is needed")
     return x, n
 
 
@@ -228,7 +252,7 @@ def _fewest(alarms: Callable[[Array], BoolArray], most: Array, rising: BoolArray
     low, high = np.full(most.shape, -1.0), np.where(rising, most, 0.0)
     reachable = alarms(high)
     while (high - low > 1).any():
-        middle = np.floor((low + high) / 2)
+        middle = low + np.floor((high - low) / 2)
         fires = alarms(np.maximum(middle, 0.0)) & (middle >= 0)
         high, low = np.where(fires, middle, high), np.where(fires, low, middle)
     return np.where(reachable, high, NO_COUNT_ALARMS).astype(np.int64)
@@ -243,8 +267,7 @@ class _Steps:
 
 
 def _steps(tests: int, p0: float, odds_ratio: float, dispersion: float | None, p_true: float | None) -> _Steps:
-    if tests < 0:
-        raise SurveillanceError("tests: negative")
+    tests = whole("tests", tests, 0, _MOST_TESTS)
     base, odds = share("p0", p0), _ratio("odds_ratio", odds_ratio)
     truth = base if p_true is None else share("p_true", p_true)
     x, n = np.arange(tests + 1.0), np.full(tests + 1, float(tests))
@@ -253,7 +276,7 @@ def _steps(tests: int, p0: float, odds_ratio: float, dispersion: float | None, p
         gain = _binomial_gain(x, n, base, odds)
         probability = np.exp(log_ways + x * np.log(truth) + (n - x) * np.log1p(-truth))
     else:
-        spread = positive("dispersion", dispersion)
+        spread = _dispersion(dispersion)
         gain = betabinomial_gain(x, n, base, odds, spread)
         log_odds = _log_rising(truth / spread, x) + _log_rising((1 - truth) / spread, n - x)
         probability = np.exp(log_ways + log_odds - _log_rising(1 / spread, n))
@@ -267,8 +290,6 @@ def _absorbed_by_day(steps: _Steps, threshold: float, states: int) -> Iterator[f
     The chain's states are the values that S really takes; only those that share one of `states` equal bins of
     (0, threshold] are merged, into their mean. So few distinct values (few tests a day) are followed exactly.
     """
-    if states < 1:
-        raise SurveillanceError("states: must be at least 1")
     certain, hopeless = steps.gain > threshold, steps.gain <= -threshold  # wherever S stands
     always, never = steps.probability[certain].sum(), steps.probability[hopeless].sum()
     depends = ~(certain | hopeless)
@@ -302,7 +323,7 @@ def _lasts(steps: _Steps, days: float, states: int, thousandths: int) -> bool:
         before, hazard = hazard, absorbed / surviving
         settled = settled + 1 if hazard > 0 and abs(hazard - before) <= _SETTLED * hazard else 0
         surviving -= absorbed
-        if total >= days or surviving <= _NEGLIGIBLE:
+        if total >= days or surviving <= _GONE:
             break
         if settled >= _SETTLED_FOR_DAYS or (day >= _SETTLED_AFTER_DAYS and hazard > 0):
             return total + surviving / hazard >= days

@@ -43,7 +43,10 @@ class CohortStore:
         """Make ticks durable; one that is there already stays as it is."""
         if not ticks:
             return
-        rows = [{**tick._asdict(), "cohort": cohort_of(tick.tick)} for tick in ticks]
+        rows = [
+            {**tick._asdict(), "cohort": cohort_of(tick.tick), "records": len(tick.body) // RECORD_BYTES}
+            for tick in ticks
+        ]
         with self._database.begin() as connection:
             insert_new(connection, SEALED_TICKS, rows)
 
@@ -68,10 +71,10 @@ class CohortStore:
 
     def sizes(self, complete: int) -> dict[int, int]:
         """Return how many records each cohort has of the ticks up to `complete`: it changes when a cohort does."""
-        total = func.sum(func.length(_row.body))
-        wanted = select(_row.cohort, total.label("bytes")).where(_row.tick <= complete).group_by(_row.cohort)
+        total = func.sum(_row.records).label("total")
+        wanted = select(_row.cohort, total).where(_row.tick <= complete).group_by(_row.cohort)
         with self._database.read() as connection:
-            return {row.cohort: int(row.bytes) // RECORD_BYTES for row in connection.execute(wanted)}
+            return {row.cohort: int(row.total) for row in connection.execute(wanted)}
 
     def records(self, cohort: int, complete: int) -> list[bytes]:
         """Return the records of a cohort of the ticks up to `complete`."""

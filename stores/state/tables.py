@@ -167,9 +167,10 @@ SEALED_TICKS: Final = Table(
     _text("device"),
     _big("tick"),
     _big("cohort"),
+    _big("records"),
     _bytes("body"),
     PrimaryKeyConstraint("device", "tick"),
-    Index("sealed_ticks_by_cohort", "cohort"),
+    Index("sealed_ticks_by_cohort", "cohort", "tick", "records"),  # answers `sizes` by itself, without the bodies
     sqlite_with_rowid=False,
 )
 

@@ -65,13 +65,15 @@ def test_a_process_starts_on_a_machine_that_has_its_extra_alone(module: str, ext
 
 
 def test_a_cabinet_stays_small() -> None:
-    # `cryptography` brings cffi and its parser; the rest are the extra's own three and msgspec.
+    # `cryptography` brings cffi and its parser; the rest are the extra's own and msgspec.
     assert _installed_with("edge") == {
         "cffi",
         "cryptography",
         "kioskwatch",
         "msgspec",
         "paho-mqtt",
+        "pillow",
         "pycparser",
         "pyserial",
+        "segno",
     }

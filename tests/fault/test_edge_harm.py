@@ -11,8 +11,20 @@ from pathlib import Path
 import pytest
 
 from contracts.clock import TimeAnchors
-from firmware_sim.outcome import Outcome
-from tests.fault.test_edge_killed import SPEED, anchors_now, committed, counts_of, drain, edge_process, ob_of
+from edge.core.visit import State
+from tests.fault.test_edge_killed import (
+    KIOSK_SPEED,
+    SPEED,
+    Entrance,
+    anchors_now,
+    committed,
+    counts_of,
+    drain,
+    edge_process,
+    ob_of,
+    states,
+)
+from tests.support import edge_host
 from tests.support.enrolled import EnrolledCabinet, enrolled_cabinet
 from tests.support.judge import Judge
 from tests.support.mosquitto import MosquittoServer
@@ -48,15 +60,15 @@ def test_a_broker_that_is_killed_costs_no_record_even_when_it_remembers_nothing(
     broker = MosquittoServer(tmp_path / "broker", persistence=persistence)
     broker.start()
     with _air_monitor(tmp_path / "air", broker.port) as cabinet, _judge(broker.port, cabinet) as judge:
-        edge = edge_process(cabinet)
-        edge.start()
-        for _ in range(kill_count(4)):
-            time.sleep(chance.uniform(0.1, 1.0))
-            broker.program.kill()
-            time.sleep(chance.uniform(0.0, 0.5))
-            broker.start()
-        wait_until(lambda: committed(cabinet)["bulk"] > 40, timeout_s=20, what="readings")
-        edge.stop()
+        with edge_process(cabinet) as edge:
+            edge.start()
+            for _ in range(kill_count(4)):
+                time.sleep(chance.uniform(0.1, 1.0))
+                broker.program.kill()
+                time.sleep(chance.uniform(0.0, 0.5))
+                broker.start()
+            wait_until(lambda: committed(cabinet)["bulk"] > 40, timeout_s=20, what="readings")
+            edge.stop()
         drain(cabinet, judge)
         for stream, n in committed(cabinet).items():
             assert judge.seqs(cabinet.device, ob_of(cabinet), stream) == set(range(1, n + 1)), stream
@@ -71,10 +83,10 @@ def test_a_replaced_disk_begins_a_new_outbox_and_nothing_new_passes_for_a_duplic
     with _air_monitor(tmp_path / "air", mosquitto.port) as cabinet, _judge(mosquitto.port, cabinet) as judge:
         obs = []
         for _ in range(2):
-            edge = edge_process(cabinet)
-            edge.start()
-            wait_until(lambda: committed(cabinet)["bulk"] >= 10, timeout_s=20, what="readings")
-            edge.stop()
+            with edge_process(cabinet) as edge:
+                edge.start()
+                wait_until(lambda: committed(cabinet)["bulk"] >= 10, timeout_s=20, what="readings")
+                edge.stop()
             obs.append((ob_of(cabinet), committed(cabinet)["bulk"]))
             for part in cabinet.folder.glob("outbox.db*"):
                 part.unlink()
@@ -91,20 +103,24 @@ def test_while_the_disk_is_full_the_agent_lives_and_holds_instruments_back_and_g
     tmp_path: Path, mosquitto: MosquittoServer
 ) -> None:
     with _air_monitor(tmp_path / "air", mosquitto.port) as cabinet, _judge(mosquitto.port, cabinet) as judge:
-        edge = edge_process(cabinet)
-        edge.start()
-        wait_until(lambda: committed(cabinet)["bulk"] >= 5, timeout_s=20, what="readings")
-        pid, before = edge.pid, committed(cabinet)["bulk"]
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # as a full disk: no write succeeds
-        time.sleep(2.0)
-        assert committed(cabinet)["bulk"] <= before + 40
-        stalled = committed(cabinet)["bulk"]
-        time.sleep(1.0)
-        assert committed(cabinet)["bulk"] == stalled
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        wait_until(lambda: committed(cabinet)["bulk"] > stalled + 5, timeout_s=20, what="readings after the full disk")
-        assert edge.pid == pid
-        edge.stop()
+        with edge_process(cabinet) as edge:
+            edge.start()
+            wait_until(lambda: committed(cabinet)["bulk"] >= 5, timeout_s=20, what="readings")
+            pid, before = edge.pid, committed(cabinet)["bulk"]
+            resource.prlimit(
+                pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)
+            )  # as a full disk: no write succeeds
+            time.sleep(2.0)
+            assert committed(cabinet)["bulk"] <= before + 40
+            stalled = committed(cabinet)["bulk"]
+            time.sleep(1.0)
+            assert committed(cabinet)["bulk"] == stalled
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            wait_until(
+                lambda: committed(cabinet)["bulk"] > stalled + 5, timeout_s=20, what="readings after the full disk"
+            )
+            assert edge.pid == pid
+            edge.stop()
         drain(cabinet, judge)
         ob = ob_of(cabinet)
         assert judge.seqs(cabinet.device, ob, "bulk") == set(range(1, committed(cabinet)["bulk"] + 1))
@@ -113,7 +129,7 @@ def test_while_the_disk_is_full_the_agent_lives_and_holds_instruments_back_and_g
 
 
 @pytest.mark.timeout(120)
-def test_a_result_that_finds_a_full_disk_is_counted_when_there_is_room(
+def test_a_result_that_finds_a_full_disk_is_sealed_and_counted_when_there_is_room(
     tmp_path: Path, mosquitto: MosquittoServer
 ) -> None:
     with running_analyser(speed=SPEED) as analyser:
@@ -123,26 +139,33 @@ def test_a_result_that_finds_a_full_disk_is_counted_when_there_is_room(
             "kiosk-10016-1",
             kind="kiosk",
             instrument=f'kind = "genexpert"\nlink = "tcp:{analyser.where}"\nassay = "SARSCOV2"\n'
-            "t_max_s = 8000\ninsertion_s = 0",
+            "t_max_s = 4000\ninsertion_s = 1000",
             broker_port=mosquitto.port,
-            anchors=TimeAnchors(clock.monotonic_anchor_ns, clock.simulated_anchor_ns, SPEED, clock.simulated_anchor_ns),
+            anchors=TimeAnchors(
+                clock.monotonic_anchor_ns, clock.simulated_anchor_ns, KIOSK_SPEED, clock.simulated_anchor_ns
+            ),
             window_s=86_400,
         )
-        edge = edge_process(cabinet)
-        edge.start()
-        before = counts_of(cabinet)
-        analyser.insert(Outcome())
-        time.sleep(1.0)  # ordered; it ends after 3.5 s
-        resource.prlimit(edge.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        time.sleep(5.0)
-        assert counts_of(cabinet) == before
-        resource.prlimit(edge.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        with edge_process(cabinet, edge_host.__file__) as edge:
+            edge.start()
+            before = counts_of(cabinet)
+            entrance = Entrance(cabinet, analyser, seeded("a full disk"))
+            entrance.come(patience_s=12)
+            (visitor,) = entrance.visitors
+            wait_until(lambda: states(cabinet) == [State.RUNNING], timeout_s=10, what="a run")
+            resource.prlimit(edge.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            time.sleep(5.0)  # the run has ended
+            assert counts_of(cabinet) == before
+            assert states(cabinet) == [State.RUNNING]
+            resource.prlimit(edge.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-        def counted() -> bool:
-            return tuple(b - a for a, b in zip(before, counts_of(cabinet), strict=True)) == (1, 0, 0)
+            def counted() -> bool:
+                moved = tuple(b - a for a, b in zip(before, counts_of(cabinet), strict=True))
+                return moved == (1, 0, int(visitor.positive))
 
-        wait_until(counted, timeout_s=30, what="the run among the valid ones")
-        edge.stop()
+            wait_until(counted, timeout_s=30, what="the run among the valid ones")
+            assert states(cabinet) == [State.SEALED]
+            edge.stop()
 
 
 def test_the_looks_into_files_see_what_sqlite_wrote(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from dashboards.grafana import BOARDS
 from dashboards.panels import Panel
 from gateway.analyse import history
 from gateway.ingest.counters import Counters
-from gateway.ingest.points import line_of
+from gateway.ingest.points import lines_of
 from gateway.ingest.world import Place
 from stores.series.influx import InfluxSeries
 from stores.state.alerts import AlertEventRow, AlertRow, AlertState
@@ -84,8 +84,9 @@ def measure(store: InfluxSeries, registry: RegistrySnapshot) -> None:
     for stream, kind in kinds.items():
         values = {row.name: row.low for row in METRICS.values() if row.stream == stream and kind in row.kinds}
         place = Place(kind, "hall", ZONE, restricted=False)
-        bucket, line = line_of(Reading(END_NS, 2, values), 1, f"{kind}-1", place, registry.district.id)
-        store.write(bucket, line.encode())
+        for made in lines_of([Reading(END_NS, 2, values)], 1, f"{kind}-1", place, registry.district.id):
+            assert made is not None
+            store.write(made[0], made[1].encode())
     counters = Counters(series=store, district=lambda: "turtle-bay", clock=SetClock(at_ns=END_NS))
     counters.add({"records": 5, "duplicates": 1})
     counters.tell(lambda: 0)

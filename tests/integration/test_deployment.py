@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.settings import read_settings
+from backend.settings import read_results_settings, read_settings
 from kioskwatch import deployment
 from kioskwatch.folder import BUCKETS
 from stores.errors import StoreAuthError, StoreError
@@ -57,6 +57,12 @@ def test_the_backend_accepts_its_settings(prepared: Path) -> None:
     settings = read_settings(prepared / "backend.toml")
     assert settings.scheme == "https"
     assert settings.simulated is False
+
+
+def test_the_result_page_accepts_its_settings_which_name_no_key_but_its_own(prepared: Path) -> None:
+    settings = read_results_settings(prepared / "results.toml")
+    assert (settings.scheme, settings.simulated, settings.port) == ("https", False, 8801)
+    assert "ca" not in (prepared / "results.toml").read_text().replace("/run/secrets/results-cert", "").split("/")
 
 
 def test_every_secret_is_its_owners_alone(prepared: Path) -> None:

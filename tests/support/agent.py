@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -10,29 +10,32 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from contracts.codec import pack_json
+from contracts.codec import pack_json, unpack_json
 from contracts.envelope import sign
-from contracts.messages import VERSION, Ack, Birth, Down, encode
+from contracts.frames import Frame
+from contracts.messages import VERSION, Ack, Birth, Down, decode_batch, encode
 from contracts.topics import STREAMS, DownTopic, UpTopic
 from edge.adapters.store import OutboxStore
 from edge.adapters.visits import VisitDatabase
 from edge.adapters.waiting import PollWaiter
-from edge.core.backoff import Backoff
+from edge.core.outbox import RULES as RULES_OF_STREAMS
 from edge.core.schedule import Schedule
 from edge.core.sending import Sending
-from edge.instruments.genexpert.driver import GenexpertDriver
-from edge.instruments.line import Line
+from edge.core.visit import State, VisitRules
 from edge.release.counters import open_window
 from edge.release.window import OpenWindow
 from edge.service.agent import Agent, Mailbox, Parts
+from edge.service.counter import CheckIn, Counter
+from edge.service.desk import CheckedIn, DeskView, TurnedAway
 from edge.service.downlink import Downlink
 from edge.service.health import HealthTask
-from edge.service.kiosk import KioskTask, table_of
+from edge.service.kiosk import KioskParts, KioskRules, KioskTask
 from edge.service.publisher import Identity, Publisher
 from edge.service.recorder import Recorder
 from mqttlink.types import AckToken, Message
+from tests.support.children import Codes, Seals, analyser_on
 from tests.support.fake_analyser import FakeAnalyser
-from tests.support.kiosk import CALENDAR, LAYOUTS, RULES, START_NS, Quality, SetClock, middle
+from tests.support.kiosk import CALENDAR, LAYOUTS, RULES, START_NS, Quality, SetClock, kiosk_rules, middle
 
 DEVICE = "kiosk-10016-1"
 
@@ -94,6 +97,14 @@ class WritingUplink:
         return [one for one in self.sent if one.topic == str(UpTopic(DEVICE, kind))]
 
 
+def _last_seq(stream: str, message: Sent) -> int:
+    """The last record that a message carries."""
+    if not RULES_OF_STREAMS[stream].joined:
+        return Frame.decode(message.payload).seq
+    batch = decode_batch(stream, unpack_json(message.payload, message.content_type))
+    return batch.seq + batch.n - 1
+
+
 @dataclass
 class AgentInTestTime:
     """The agent and everything a test may touch."""
@@ -110,6 +121,29 @@ class AgentInTestTime:
     publisher: Publisher
     downlink: Downlink
     recorder: Recorder
+    kiosk: KioskTask
+    codes: Codes
+    seals: Seals
+
+    def check_in(self, *, paper: bool = True) -> CheckedIn | TurnedAway:
+        """Somebody checks in, as over the screen; the answer."""
+        wish = CheckIn("en", paper=paper)
+        self.kiosk.desk._wishes.put(wish)
+        self.turns()
+        return wish.wait(0)
+
+    def test(self, word: str, run_s: float = 1800.0) -> None:
+        """Somebody checks in and inserts a cartridge whose run will end in `word`."""
+        self.turns(1)
+        assert isinstance(self.check_in(), CheckedIn)
+        self.analyser.insert(word, run_s)
+        self.turns()
+        assert not any(visit.state is State.RESERVED for visit in self.visits.visits), "the run did not begin"
+
+    @property
+    def view(self) -> DeskView:
+        """What the screen shows now."""
+        return self.kiosk.desk.view()
 
     def turns(self, n: int = 4) -> None:
         """Let it work without time passing."""
@@ -133,8 +167,8 @@ class AgentInTestTime:
     def judge_all(self) -> None:
         """Answer everything that was ever sent, as a gateway does."""
         for stream in STREAMS:
-            if self.uplink.of(stream):
-                hi = self.outbox.next_seq()[stream] - 1
+            hi = max((_last_seq(stream, one) for one in self.uplink.of(stream)), default=0)
+            if hi:
                 self.tell("ack", Ack(v=VERSION, ob=self.outbox.ob, stream=stream, hi=hi, also=[]))
 
     def hear(self, message: Message) -> None:
@@ -153,6 +187,9 @@ def agent_in_test_time(
     key: Ed25519PrivateKey | None = None,
     budgets: dict[str, int] | None = None,
     now_ns: int = START_NS,
+    visits_type: type[VisitDatabase] = VisitDatabase,
+    kiosk_type: type[KioskTask] = KioskTask,
+    rules: Callable[[VisitRules, OutboxStore], KioskRules] = kiosk_rules,
 ) -> Iterator[AgentInTestTime]:
     """An agent in `folder`; `outbox_from` is a file to begin with, so that two worlds have the same ob."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,24 +201,28 @@ def agent_in_test_time(
     sending = Sending(outbox.ob, outbox.held(), outbox.next_seq(), middle)
     recorder = Recorder(outbox, sending, lambda: (clock.now_ns(), quality.now()))
     draw = open_window_ or partial(open_window, randbelow=random.Random(seed).randrange)
-    visits = VisitDatabase(
+    visits = visits_type(
         folder / "visits.db", calendar=CALENDAR, layouts=LAYOUTS, open_window=draw, now_ns=clock.now_ns()
     )
+    for connection in (outbox._connection, visits._connection):
+        connection.execute("PRAGMA synchronous=OFF")  # nothing here loses power, and syncing is most of the time
     analyser = FakeAnalyser(clock)
-    driver = GenexpertDriver(Line(analyser, Backoff(0.1, 1.0, middle)), assay="SARSCOV2", new_message_id=lambda: "kw1")
     identity = Identity(device=DEVICE, firmware="test", ob=outbox.ob, boot=outbox.boot)
     publisher = Publisher(identity, key or Ed25519PrivateKey.generate(), outbox, sending, clock)
-    kiosk = KioskTask(
-        driver,
-        visits,
-        layouts=LAYOUTS,
-        table_of=partial(table_of, assay="SARSCOV2", result_codes={}),
-        rules=RULES,
-        window_ns=CALENDAR.window_ns,
-        recorder=recorder,
-        clock=clock,
-        quality=quality,
-        randbelow=random.Random(seed).randrange,
+    codes, seals = Codes(), Seals()
+    kiosk = kiosk_type(
+        KioskParts(
+            analyser=analyser_on(analyser, middle),
+            codes=codes,
+            sealer=seals,
+            visits=visits,
+            counter=Counter(clock, waiter),
+            recorder=recorder,
+            clock=clock,
+            quality=quality,
+            door_open=lambda: False,
+        ),
+        rules(RULES, outbox),
     )
     health = HealthTask(
         kind="kiosk",
@@ -240,7 +281,21 @@ def agent_in_test_time(
     uplink.start()
     try:
         yield AgentInTestTime(
-            agent, clock, analyser, uplink, outbox, visits, quality, deployment, mailbox, publisher, downlink, recorder
+            agent,
+            clock,
+            analyser,
+            uplink,
+            outbox,
+            visits,
+            quality,
+            deployment,
+            mailbox,
+            publisher,
+            downlink,
+            recorder,
+            kiosk,
+            codes,
+            seals,
         )
     finally:
         kiosk.close()

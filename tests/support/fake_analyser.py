@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from edge.errors import LinkError
 from edge.wire.astm import Dialogue, Received, Sent
 from tests.support.kiosk import SetClock
 
@@ -63,6 +64,8 @@ class FakeAnalyser:
         return False
 
     def receive(self) -> bytes:
+        if not self.present:
+            raise LinkError("switched off")
         self._work()
         data = bytes(self._to_host)
         self._to_host.clear()

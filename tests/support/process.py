@@ -59,6 +59,12 @@ class Program:
         self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> "Program":
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        self.kill()  # whatever a failed test left running would be the next test's trouble
+
     @property
     def pid(self) -> int:
         """Of the running process; RuntimeError when it does not run."""

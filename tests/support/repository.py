@@ -11,12 +11,7 @@ PACKAGES = frozenset(
 # Tests that documents name and that are still being written: the list may only shrink (tests/architecture).
 AWAITED_TESTS = frozenset(
     {
-        "tests/e2e/test_result_page.py",
-        "tests/e2e/test_result_page_forged.py",
-        "tests/e2e/test_result_page_forgets.py",
         "tests/privacy/test_dump_attack.py",
-        "tests/privacy/test_stolen_kiosk.py",
-        "tests/privacy/test_two_worlds.py",
     }
 )
 

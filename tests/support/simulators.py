@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from firmware_sim.clock import DistrictClock, clock_from_now
 from firmware_sim.faults import ASTM_LINE, MODBUS_LINE, Fault
-from firmware_sim.instruments.genexpert.analyser import Analyser, AnalyserSettings
+from firmware_sim.instruments.genexpert.analyser import PATIENCE_S, Analyser, AnalyserSettings
 from firmware_sim.instruments.scd30.registers import Sensor
 from firmware_sim.instruments.scd30.room import ROOMS, Air, Room
 from firmware_sim.instruments.scd30.sensor import SensorLine
@@ -65,12 +65,19 @@ class RunningAnalyser:
 
 @contextmanager
 def running_analyser(
-    *, fault: Fault = Fault.NONE, speed: int = RUN_IN_A_BLINK, door_s: float = 0.0, answer_timeout_s: float = 60.0
+    *,
+    fault: Fault = Fault.NONE,
+    speed: int = RUN_IN_A_BLINK,
+    door_s: float = 0.0,
+    answer_timeout_s: float = 60.0,
+    patience_s: float = PATIENCE_S,
 ) -> Iterator[RunningAnalyser]:
     """One analyser without visitors of its own."""
     thread = LoopThread()
     clock = clock_from_now(speed=speed, start_ns=START_NS)
-    settings = AnalyserSettings("kiosk-10016-1", fault=fault, door_s=door_s, answer_timeout_s=answer_timeout_s)
+    settings = AnalyserSettings(
+        "kiosk-10016-1", fault=fault, door_s=door_s, answer_timeout_s=answer_timeout_s, patience_s=patience_s
+    )
 
     async def build() -> RunningAnalyser:
         analyser = Analyser(settings, clock)

@@ -1,4 +1,4 @@
-"""One GeneXpert-flavoured analyser on its line. Implements edge.ports.Analyser.
+"""One GeneXpert-flavoured analyser on its line. Implements edge.ports.WireAnalyser.
 
 Joins the line, the E1381 dialogue and the record codec. A message with results is not acknowledged before `kept`; every
 other message at once. Whatever cannot be read is answered politely all the same, or the analyser would offer it for
@@ -6,6 +6,7 @@ ever. Nothing here logs: how often an analyser speaks is how often people come.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from contracts.windows import to_datetime
@@ -22,7 +23,7 @@ from edge.instruments.genexpert.codec import (
 )
 from edge.instruments.line import Line, Step
 from edge.ports import Found, Happening, Ignored, Lost, OrderSettled, OrderWanted, Reported
-from edge.wire.astm import Dialogue, Dropped, Event, NotSent, Received, Sent
+from edge.wire.astm import TEXT_DROPPED, Dialogue, Dropped, Event, NotSent, Received, Sent
 
 MODEL: Final = "GeneXpert"
 ORDER_S: Final = 60.0  # the analyser asks no more after so long (docs/protocols/genexpert.md, section 2)
@@ -30,15 +31,30 @@ ORDER_S: Final = 60.0  # the analyser asks no more after so long (docs/protocols
 _NEVER = float("inf")
 
 
-class GenexpertDriver:
-    """The state of one analyser. `new_message_id` makes the ids of our own messages."""
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What one driver of a line leaves to the next: nothing of it was read, or it is public."""
 
-    def __init__(self, line: Line, *, assay: str, new_message_id: Callable[[], str]) -> None:
+    system: str  # the analyser's name for itself
+    rest: bytes  # received, and to be fed first
+    order_waits: bool  # the order under way has not begun to leave
+
+
+class GenexpertDriver:
+    """The state of one analyser. `new_message_id` makes the ids of our own messages.
+
+    `once`: after one message that may say something of a person or a run, it reads no further and is `finished`.
+    """
+
+    def __init__(
+        self, line: Line, *, assay: str, new_message_id: Callable[[], str], system: str = "", once: bool = False
+    ) -> None:
         self._line = line
+        self._once = once
         self._assay = assay
         self._new_message_id = new_message_id
         self._dialogue = Dialogue(instrument=False)
-        self._system = ""
+        self._system = system
         self._ordered: str | None = None  # sample id of the order under way
         self._give_up_s = _NEVER
         self._happenings: list[Happening] = []
@@ -93,6 +109,20 @@ class GenexpertDriver:
             self._hear(self._dialogue.refuse(now_s), now_s)
         return self._said(now_s)
 
+    @property
+    def finished(self) -> bool:
+        """Whether it has read all that it may read, and everything that it said has left."""
+        return self._dialogue.finished and not self._line.wants_write()
+
+    @property
+    def judging(self) -> bool:
+        """Whether an upload waits for `kept` or `not_kept`; nothing more need be read meanwhile."""
+        return self._dialogue.judging
+
+    def hand_over(self) -> HandOver:
+        """Leave a `finished` line to the next driver."""
+        return HandOver(self._system, self._dialogue.rest(), self._dialogue.withdraw())
+
     def close(self) -> None:
         """Let the line go."""
         self._line.close()
@@ -125,6 +155,8 @@ class GenexpertDriver:
                     self._settle("perhaps" if perhaps else "no")
                 case Dropped(reason):
                     self._happenings.append(Ignored(reason))
+                    if self._once and reason in TEXT_DROPPED:
+                        self._dialogue.finish()
 
     def _read(self, text: bytes, now_s: float) -> None:
         try:
@@ -132,6 +164,8 @@ class GenexpertDriver:
         except RecordError:
             self._happenings.append(Ignored("record"))
             items = ()
+        if self._once and not (items and all(isinstance(item, OrderQuery | QueryWithdrawn) for item in items)):
+            self._dialogue.finish()
         reports = tuple(item for item in items if isinstance(item, RunReport))
         if reports:
             self._happenings.append(Reported(reports))

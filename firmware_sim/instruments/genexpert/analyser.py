@@ -6,9 +6,10 @@ time-outs real. Nothing of a run is logged: what the analyser knows of visitors 
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from firmware_sim.chance import below
 from firmware_sim.clock import NS_PER_S, DistrictClock, local_time
@@ -42,9 +43,20 @@ class AnalyserSettings:
     assay: str = "SARSCOV2"  # of control cartridges; visitors' runs have the assay of their order
     modules: int = MODULES
     door_s: float = DOOR_S
+    patience_s: float = PATIENCE_S
     utc_offset_s: int = -5 * 3600
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     fault: Fault = Fault.NONE
+
+
+class Guest(Protocol):
+    """Somebody at the kiosk's screen."""
+
+    async def check_in(self) -> bool:
+        """Whether the kiosk now waits for the cartridge."""
+
+    async def leave(self) -> None:
+        """Done at the screen."""
 
 
 class Analyser:
@@ -63,6 +75,7 @@ class Analyser:
         self._messages = below(10**9, settings.device, clock.simulated_anchor_ns, "message")
         self._runs = 0
         self._visits: set[asyncio.Task[None]] = set()
+        self._at_screen = asyncio.Lock()  # a kiosk has one screen
 
     @property
     def free_modules(self) -> int:
@@ -79,17 +92,22 @@ class Analyser:
             module = self._free.get_nowait()
         except asyncio.QueueEmpty:
             raise NoFreeModuleError("every module is taken") from None
-        self._begin(module, outcome, self._clock.now_ns())
+        self._begin(module, outcome, self._clock.now_ns(), None)
 
-    async def run(self, people: Iterator[Arrival]) -> None:
-        """Let people come, each when it is time and a module is free; who waits too long leaves."""
+    async def run(self, people: Iterator[Arrival], guest: Callable[[int], Guest] | None = None) -> None:
+        """Let people come, each when it is time and a module is free; who waits too long leaves.
+
+        `guest` makes, from the instant they came, who goes to the kiosk's screen; None where a kiosk has no screen.
+        """
         for arrival in people:
             await self._clock.sleep_until(arrival.at_ns)
             module = await self._free.get()
-            if self._clock.now_ns() - arrival.at_ns > PATIENCE_S * NS_PER_S:
+            if self._clock.now_ns() - arrival.at_ns > self._settings.patience_s * NS_PER_S:
                 self._free.put_nowait(module)
                 continue
-            self._begin(module, arrival.outcome, arrival.at_ns)
+            screened = guest is not None and arrival.outcome.control is None
+            who = guest(arrival.at_ns) if guest is not None and screened else None
+            self._begin(module, arrival.outcome, arrival.at_ns, who)
 
     async def stop(self) -> None:
         """Switch off: what is in the modules is lost."""
@@ -99,8 +117,8 @@ class Analyser:
 
     # --- one cartridge --------------------------------------------------------------------------------
 
-    def _begin(self, module: int, outcome: Outcome, since_ns: int) -> None:
-        visit = asyncio.create_task(self._visit(module, outcome, since_ns))
+    def _begin(self, module: int, outcome: Outcome, since_ns: int, guest: Guest | None) -> None:
+        visit = asyncio.create_task(self._visit(module, outcome, since_ns, guest))
         self._visits.add(visit)
         visit.add_done_callback(self._visited)
 
@@ -109,16 +127,30 @@ class Analyser:
         if not visit.cancelled() and visit.exception() is not None:
             _log.error("%s: a module failed: %s", self._settings.device, type(visit.exception()).__name__)
 
-    async def _visit(self, module: int, outcome: Outcome, since_ns: int) -> None:
+    async def _visit(self, module: int, outcome: Outcome, since_ns: int, guest: Guest | None) -> None:
         try:
             if outcome.control is not None:
                 order: messages.Order | None = self._control_order(outcome.control)
+            elif guest is not None:
+                order = await self._order_at_screen(guest, since_ns)
             else:
                 order = await self._order_for(since_ns)
             if order is not None:
                 await self._run_cartridge(module, order, outcome)
         finally:
             self._free.put_nowait(module)
+
+    async def _order_at_screen(self, guest: Guest, since_ns: int) -> messages.Order | None:
+        """The order behind a check-in; None when they lost patience. Nobody else is at the kiosk meanwhile."""
+        while True:
+            async with self._at_screen:
+                if await guest.check_in():
+                    order = await self._order_for(since_ns)
+                    await guest.leave()
+                    return order
+            await self._clock.sleep(max(ASK_AGAIN_S, ASK_AGAIN_REAL_S * self._clock.speed))
+            if self._clock.now_ns() - since_ns > PATIENCE_S * NS_PER_S:
+                return None
 
     def _control_order(self, control: Control) -> messages.Order:
         number = self._local(self._clock.now_ns()).strftime("%d%H%M")
@@ -178,7 +210,7 @@ class Analyser:
 
     async def _order_for(self, since_ns: int) -> messages.Order | None:
         """Ask until the host has an order that can be run; None when the person has lost patience."""
-        leaves_ns = since_ns + int(PATIENCE_S * NS_PER_S)
+        leaves_ns = since_ns + int(self._settings.patience_s * NS_PER_S)
         while await self.line.host_within(self._clock.real_s((leaves_ns - self._clock.now_ns()) / NS_PER_S)):
             order = await self._ask()
             if order is not None and await self._accepts(order):

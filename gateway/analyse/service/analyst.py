@@ -19,10 +19,9 @@ from contracts.clock import Clock
 from contracts.registry import RegistrySnapshot
 from contracts.rows import ReleaseRow
 from gateway.analyse.detect import ReleasedWindow
-from gateway.analyse.rollup import RollUp, roll_up
-from gateway.analyse.service import spans, streams
+from gateway.analyse.service import spans, streams, sums
 from gateway.analyse.service.drawing import Drawer
-from gateway.analyse.service.holdings import Holdings, Place
+from gateway.analyse.service.holdings import Holdings
 from gateway.analyse.service.judging import Judge
 from gateway.analyse.service.spans import ShownKey, Span
 from gateway.analyse.service.streams import Setting, Stream
@@ -112,7 +111,7 @@ class Analyst:
             self._to_judge = False
         if self._changed:
             shown = self._drawer.shown(first_ns, now_ns)
-            points = {span: self._point(span, registry, now_ns, shown) for span in self._changed}
+            points = {span: self._point(span, registry, shown) for span in self._changed}
             self._drawer.put(points.values())
             shown |= {
                 span.shown(field) for span, point in points.items() for field in spans.REPLACED if field in point.fields
@@ -147,48 +146,26 @@ class Analyst:
 
     def _due(self, first_ns: int, now_ns: int, registry: RegistrySnapshot) -> list[int]:
         """Windows that are complete or over and were not emitted yet, and those that changed since, ascending."""
-        calendar = registry.district.calendar
-        ready = {
-            start
-            for start in calendar.windows_between(first_ns, now_ns - calendar.window_ns + 1)
-            if start not in self._emitted
-            and (self._holdings.is_over(start, now_ns, calendar) or self._holdings.is_complete(start, registry))
-        }
+        settled = self._holdings.settled(first_ns, now_ns, registry)
+        ready = {start for start in settled if start not in self._emitted}
         due = sorted(ready | self._late)
         self._emitted |= ready
         self._late.clear()
         return due
 
     def _roll_up(self, due: Sequence[int], registry: RegistrySnapshot) -> None:
-        calendar = registry.district.calendar
-        touched = [
-            span
-            for start in due
-            for place in self._holdings.places()
-            for span in spans.spans_of(start, place.zone, place.target, calendar)
-        ]
-        self._changed |= dict.fromkeys(touched)
-        for span in dict.fromkeys(span for span in touched if span.length == "window"):
-            stream = Stream(span.zone, span.target)
-            rolled, _ = self._rolled(stream, [span.start_ns], registry)
-            self._windows[stream][span.start_ns] = streams.released_window(span.start_ns, rolled)
+        touched = sums.touched(self._holdings, due, registry)
+        self._changed |= touched
+        for span in touched:
+            if span.length == "window":
+                stream = Stream(span.zone, span.target)
+                rolled, _ = sums.rolled(self._holdings, stream, [span.start_ns], registry)
+                self._windows[stream][span.start_ns] = streams.released_window(span.start_ns, rolled)
         self._to_judge |= bool(due)
 
-    def _point(self, span: Span, registry: RegistrySnapshot, now_ns: int, shown: Collection[ShownKey]) -> Point:
-        windows = spans.windows_of(span, registry.district.calendar, until_ns=now_ns)
-        rolled, late = self._rolled(Stream(span.zone, span.target), windows, registry)
-        return spans.point(span, rolled, late=late, district=registry.district.id, shown_before=shown)
-
-    def _rolled(self, stream: Stream, windows: Sequence[int], registry: RegistrySnapshot) -> tuple[RollUp, int]:
-        """The released numbers of a stream's windows together, and how many of them came late."""
-        places: set[Place] = {
-            place
-            for place in self._holdings.places()
-            if place.target == stream.target and stream.zone in (None, place.zone)
-        }
-        held = self._holdings.held(places, windows)
-        expected = self._holdings.expected(places, windows, registry)
-        return roll_up(held.releases, expected=max(expected, len(held.releases))), held.late
+    def _point(self, span: Span, registry: RegistrySnapshot, shown: Collection[ShownKey]) -> Point:
+        until_ns = max(self._emitted) + registry.district.calendar.window_ns
+        return sums.point(self._holdings, span, registry, until_ns=until_ns, shown=shown)
 
     def _setting(self, registry: RegistrySnapshot, now_ns: int) -> Setting:
         layout = registry.layout_at(now_ns)

@@ -106,6 +106,15 @@ class Holdings:
             total += len(here - known.keys())
         return total
 
+    def settled(self, first_ns: int, now_ns: int, registry: RegistrySnapshot) -> list[int]:
+        """The starts of the windows from the first on for which nobody is waited for any longer."""
+        calendar = registry.district.calendar
+        return [
+            start
+            for start in calendar.windows_between(first_ns, now_ns - calendar.window_ns + 1)
+            if self.is_over(start, now_ns, calendar) or self.is_complete(start, registry)
+        ]
+
     def is_complete(self, start_ns: int, registry: RegistrySnapshot) -> bool:
         """Tell whether every kiosk that should release a window has."""
         came = self._kiosks.get(start_ns, set())

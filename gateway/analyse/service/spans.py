@@ -17,6 +17,23 @@ MEASUREMENT: Final = "testing"
 Length = Literal["window", "day", "week"]
 LENGTHS: Final[tuple[Length, ...]] = get_args(Length)
 REPLACED: Final = ("positivity", "valid_shown")  # fields that a row may lose: each stands for what is shown with it
+# Every field that a line may have, in the order in which it has them.
+FIELDS: Final = (
+    "positives",
+    "valid",
+    "invalid",
+    "noise_sd",
+    "noise_sd_valid",
+    "kiosks_reporting",
+    "kiosks_expected",
+    "status",
+    "late",
+    "positives_shown",
+    "valid_shown",
+    "positivity",
+    "lower",
+    "upper",
+)
 ShownKey = tuple[str, str, str, str, int]  # field of REPLACED, level, zone ("" = district), target, start
 
 

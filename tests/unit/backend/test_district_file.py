@@ -79,6 +79,8 @@ MISTAKES = [
     ('languages = ["en", "zh"]', 'languages = ["tlh"]', "some of ar"),
     ('id = "turtle-bay"', 'id = "Turtle Bay"', "an id is"),
     ('targets = ["sars-cov-2"]', 'targets = ["sars-cov-2", "sars-cov-2"]', "different targets"),
+    ('targets = ["sars-cov-2"]', 'targets = ["a", "b", "c", "d", "e"]', "at most 4 different targets"),
+    ('targets = ["sars-cov-2"]', 'targets = ["respiratory-virus-1", "r-2", "r-3", "respiratory-virus-4"]', "shorten"),
     ('id = "z2"', 'id = "z1"', "twice"),
     ("population = 50912", "population = 0", "1 or more"),
     ("population = 50912", 'population = "many"', "Expected `int | null`"),
@@ -155,3 +157,16 @@ def test_a_file_with_any_piece_exchanged_is_a_district_or_the_typed_error(data: 
     piece = data.draw(st.text(max_size=12) | st.sampled_from(["[[zone]]", "[district]", "nan", "1e999", "{}", "[[]]"]))
     with contextlib.suppress(DistrictFileError):
         assert parse_district(GOOD[:start] + piece + GOOD[start + length :]).zone
+
+
+def test_a_district_holds_as_many_kiosks_as_fit_one_public_file_and_no_more() -> None:
+    def with_kiosks(count: int) -> str:
+        more = (
+            f'\n[[device]]\nid = "kiosk-{number}"\nsite = "site-1"\nkind = "kiosk"\n' for number in range(2, count + 1)
+        )
+        return GOOD + "".join(more)
+
+    assert sum(device.kind == "kiosk" for device in parse_district(with_kiosks(170)).device) == 170
+    with pytest.raises(DistrictFileError, match="170 kiosks") as caught:
+        parse_district(with_kiosks(171))
+    assert caught.value.line is not None

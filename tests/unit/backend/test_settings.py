@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.errors import OperatorError
-from backend.settings import read_settings
+from backend.settings import read_results_settings, read_settings
 
 GOOD = """\
 state = "sqlite:state"
@@ -74,3 +74,34 @@ def test_any_bytes_are_settings_or_the_typed_error(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(OperatorError):
         read_settings(path)
+
+
+RESULTS = 'state = "sqlite:state"\ndistrict = "district.toml"\npublic_dir = "public"\n'
+
+
+def test_the_result_page_of_a_simulated_district_needs_no_certificate_and_a_real_one_does(tmp_path: Path) -> None:
+    path = tmp_path / "results.toml"
+    path.write_text(f"simulated = true\n{RESULTS}")
+    got = read_results_settings(path)
+    assert (got.host, got.port, got.scheme) == ("127.0.0.1", 8801, "http")
+    path.write_text(f'tls_cert = "a.pem"\ntls_key = "a.key"\nlisten = "0.0.0.0:443"\n{RESULTS}')
+    assert read_results_settings(path).scheme == "https"
+    path.write_text(RESULTS)
+    with pytest.raises(OperatorError, match="https"):
+        read_results_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('series = "sqlite:series"', "unknown field `series`"),
+        ('ca_dir = "ca"', "unknown field `ca_dir`"),
+        ("volume_mib_per_minute = 0", "at least 1"),
+        ('listen = "0.0.0.0:8801"', "reachable from outside"),
+    ],
+)
+def test_the_result_page_is_told_nothing_of_the_rest(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "results.toml"
+    path.write_text(f"simulated = true\n{line}\n{RESULTS}")
+    with pytest.raises(OperatorError, match=words):
+        read_results_settings(path)

@@ -9,7 +9,7 @@ from contracts.topics import STREAMS
 from edge.adapters.store import OutboxStore, open_outbox
 from edge.core.outbox import ROW_OVERHEAD_BYTES, THIN_SHARE
 from edge.errors import RecordError, StoreCorruptError, StoreError, StoreFullError, StoreTooNewError
-from edge.ports import NewRecord
+from edge.store_ports import NewRecord
 
 NOW = 1_639_285_200 * 10**9
 SMALL = dict.fromkeys(STREAMS, 20 * (100 + ROW_OVERHEAD_BYTES))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.outcome import AssayTable, Controls, Level, RunReport, assay_table, calls_of
+from edge.core.outcome import AssayTable, Controls, Dialect, Level, RunReport, assay_table, calls_of, control_holds
 
 COVID = assay_table("SARSCOV2", ("sars-cov-2",), {})
 PANEL = assay_table("COV2FLURSV", ("sars-cov-2", "flu-a"), {"COV2": "sars-cov-2"})
@@ -59,7 +59,7 @@ def test_any_report_gives_calls_for_exactly_the_targets(words: dict[str, str], a
 def _after(*controls: tuple[Level, str], table: AssayTable = COVID) -> Controls:
     state = Controls()
     for level, word in controls:
-        state = state.after(_report({"SARSCOV2": word}, control=level), table)
+        state = state.after(level, holds=control_holds(_report({"SARSCOV2": word}, control=level), table))
     return state
 
 
@@ -85,3 +85,9 @@ def test_a_report_cannot_be_changed_by_whoever_made_it() -> None:
     report = _report(words)
     words["SARSCOV2"] = "POSITIVE"
     assert report.words == {"SARSCOV2": "NEGATIVE"}
+
+
+def test_a_dialect_gives_the_table_for_whatever_targets_a_layout_counts() -> None:
+    dialect = Dialect("FLUPANEL", {"FA": "flu-a"})
+    assert dialect.table(("flu-a",)).targets == {"FA": "flu-a"}
+    assert dialect.table(("flu-a", "sars-cov-2")).targets == {"FA": "flu-a", "SARSCOV2": "sars-cov-2"}

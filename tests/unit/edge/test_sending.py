@@ -10,6 +10,7 @@ from contracts.messages import Ack
 from edge.core.sending import (
     ACK_TIMEOUT_S,
     BACKLOG_WINDOW,
+    FRAMES_WINDOW,
     HOLD_S,
     MAX_ACK_TIMEOUT_S,
     PARK_S,
@@ -53,6 +54,18 @@ def test_consecutive_records_are_offered_together_and_releases_first_and_alone()
     _commit(sending, "bulk", 1, 2, 3)
     _commit(sending, "release", 1, 2)
     assert [one[1:] for one in _send_all(sending)] == [("release", 1, 1), ("release", 2, 1), ("bulk", 1, 3)]
+
+
+def test_frames_without_an_answer_leave_room_for_other_streams_and_go_on_in_order_with_one() -> None:
+    sending = _sending()
+    _commit(sending, "release", *range(1, 41))
+    _commit(sending, "bulk", 1)
+    sent = _send_all(sending)
+    assert [one[1:3] for one in sent] == [*(("release", n) for n in range(1, FRAMES_WINDOW + 1)), ("bulk", 1)]
+    verdict, ranges = sending.acknowledged(_ack(10, stream="release"))
+    assert (verdict, list(ranges)) == ("taken", [(1, 10)])
+    sending.gone("release", 1, 10)
+    assert [one[2] for one in _send_all(sending)] == list(range(17, 27))
 
 
 @pytest.mark.rule("C8")

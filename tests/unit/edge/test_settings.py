@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from edge.adapters.door import DoorFile
 from edge.errors import SettingsError
 from edge.settings import (
     Cabinet,
     DeviceSection,
+    DoorSection,
     EnrolSection,
     InstrumentSection,
+    PrinterSection,
+    ScreenSection,
     SimulatedSection,
     load_cabinet,
     load_cabinets,
@@ -136,8 +140,77 @@ def test_an_error_never_shows_the_token(tmp_path: Path) -> None:
     assert "TOPSECRET" not in str(refused.value)
 
 
-@pytest.mark.parametrize("section", [DeviceSection, EnrolSection, SimulatedSection, InstrumentSection, Cabinet])
+@pytest.mark.parametrize(
+    "section",
+    [
+        DeviceSection,
+        DoorSection,
+        EnrolSection,
+        SimulatedSection,
+        InstrumentSection,
+        PrinterSection,
+        ScreenSection,
+        Cabinet,
+    ],
+)
 def test_every_setting_stands_in_the_manual(section: type) -> None:
     manual = (ROOT / "docs/CABINET.md").read_text()
     missing = [name for name in section.__struct_fields__ if name not in manual]  # type: ignore[attr-defined]
     assert missing == []
+
+
+FRONT = '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n[screen]\nport = 8080\nslot_url = "http://127.0.0.1:8081"\n'
+
+
+def test_a_kiosk_has_a_screen_and_a_printer(tmp_path: Path) -> None:
+    cabinet = load_cabinet(_write(tmp_path, KIOSK + FRONT)).cabinet
+    assert cabinet.printer == PrinterSection(link="tcp:127.0.0.1:9100")
+    assert cabinet.screen == ScreenSection(port=8080, slot_url="http://127.0.0.1:8081")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (AIR + "\n[screen]\nport = 8080\n", "a kiosk's"),
+        (AIR + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n', "a kiosk's"),
+        (KIOSK + FRONT.replace("8080", "0"), "screen.port"),
+        (KIOSK + FRONT.replace("8080", "70000"), "screen.port"),
+        (KIOSK + FRONT.replace("tcp:127.0.0.1:9100", "usb:lp0"), "a printer is"),
+        (KIOSK.replace("[simulated]\nseed = 7\n", "").replace('time_file = "../../time.json"', "") + FRONT, "slot_url"),
+    ],
+)
+def test_a_screen_or_printer_that_cannot_be_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        load_cabinet(_write(tmp_path, text))
+
+
+def test_two_kiosks_share_no_screen(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    other = _write(tmp_path / "b", (KIOSK + FRONT).replace("kiosk-10016-1", "kiosk-10016-2"))
+    with pytest.raises(SettingsError, match=r"screen\.port"):
+        load_cabinets([_write(tmp_path, KIOSK + FRONT), other])
+
+
+def test_the_printer_is_a_kiosks_and_has_an_address(tmp_path: Path) -> None:
+    printer = load_cabinet(_write(tmp_path, KIOSK + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n')).cabinet.printer
+    assert printer == PrinterSection("tcp:127.0.0.1:9100")
+    for text in (KIOSK + '\n[printer]\nlink = "lp0"\n', AIR + '\n[printer]\nlink = "tcp:127.0.0.1:9100"\n'):
+        with pytest.raises(SettingsError, match="printer"):
+            load_cabinet(_write(tmp_path, text))
+
+
+def test_the_door_is_a_kiosks_and_lies_beside_the_cabinet_file(tmp_path: Path) -> None:
+    loaded = load_cabinet(_write(tmp_path, KIOSK + '\n[door]\npath = "door"\n'))
+    assert loaded.door_file == tmp_path / "door"
+    assert load_cabinet(_write(tmp_path, KIOSK)).door_file is None
+    with pytest.raises(SettingsError, match="door"):
+        load_cabinet(_write(tmp_path, AIR + '\n[door]\npath = "door"\n'))
+
+
+@pytest.mark.parametrize(("content", "is_open"), [("0\n", False), ("1\n", True), ("", True), (None, True), ("?", True)])
+def test_a_door_that_nobody_can_call_closed_is_open(tmp_path: Path, content: str | None, *, is_open: bool) -> None:
+    contact = tmp_path / "door"
+    if content is not None:
+        contact.write_text(content)
+    assert DoorFile(contact).is_open() is is_open
+    assert not DoorFile(None).is_open()

@@ -54,11 +54,11 @@ def test_a_slow_line_loses_nothing() -> None:
 
 
 def test_an_instrument_has_only_the_faults_it_can_have() -> None:
-    assert parse("late", analyser=True) is Fault.LATE
+    assert parse("late", kind="genexpert") is Fault.LATE
     with pytest.raises(ConfigError, match="choose one of none, noise"):
-        parse("late", analyser=False)
+        parse("late", kind="scd30")
     with pytest.raises(ConfigError, match="no fault 'fire'"):
-        parse("fire", analyser=True)
+        parse("fire", kind="genexpert")
 
 
 GOOD = """
@@ -116,7 +116,7 @@ def test_half_hours_of_offset_are_possible(tmp_path: Path) -> None:
         (("utc_offset_h = -5", "utc_offset_h = 99"), "-14 to 14"),
         (("utc_offset_h = -5", "utc_offset_h = nan"), "-14 to 14"),
         (("utc_offset_h = -5", 'utc_offset_h = "west"'), "utc_offset_h must be of type float"),
-        (('kind = "scd30"', 'kind = "sps30"'), "choose one of genexpert, scd30"),
+        (('kind = "scd30"', 'kind = "sps30"'), "choose one of genexpert, printer, scd30"),
         (('zone = "z10016"', ""), "needs a device and a zone"),
         (('listen = "127.0.0.1:4001"', ""), "needs listen"),
         (('listen = "127.0.0.1:4001"', 'listen = "4001"'), "is not HOST:PORT"),

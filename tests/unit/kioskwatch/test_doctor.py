@@ -10,7 +10,8 @@ import pytest
 
 from backend.devices.authority import ensure_authority, issue_gateway, issue_server
 from contracts.clock import first_anchors
-from contracts.notice import FIELDS
+from contracts.notice import FIELDS, LANGUAGES
+from edge.slip.raster import printable
 from kioskwatch import doctor
 from kioskwatch.doctor import Finding, Patient, Verdict
 from kioskwatch.folder import StateFolder
@@ -179,3 +180,15 @@ def test_mosquitto_is_judged_by_the_version_it_names(tmp_path: Path, said: str, 
 def test_an_unknown_option_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--nonsense"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_slips_are_found_printable_or_the_package_is_named(tmp_path: Path) -> None:
+    (finding,) = doctor.slips(_patient(tmp_path))
+    if all(printable(language) for language in LANGUAGES):
+        assert finding.verdict == "ok"
+    else:
+        assert (finding.verdict, doctor.SLIP_PACKAGES in finding.mend) == ("note", True)
+
+
+def test_a_machine_without_fonts_prints_english_alone(tmp_path: Path) -> None:
+    assert not any(printable(language, tmp_path) for language in LANGUAGES)

@@ -1,6 +1,7 @@
 """A district as data: which processes there are, what they need, and what each is told."""
 
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_each_process_is_separate_and_waits_for_what_it_reads() -> None:
         "history": {"backend"},
         "ingest": {"backend", "broker"},
         "analyse": {"backend", "history"},
+        "results": {"ingest"},
         "edge": {"backend", "broker", "simulators"},
     }
 
@@ -75,7 +77,13 @@ def test_real_devices_need_no_simulators_and_a_given_broker_is_not_started() -> 
     names = [
         process.name for process in plan.processes(_district("--no-simulators", broker=GIVEN), history_before=None)
     ]
-    assert names == ["backend", "ingest", "analyse"]
+    assert names == ["backend", "ingest", "analyse", "results"]
+
+
+def test_the_result_page_is_told_of_no_state_key_or_series_but_what_it_serves_from() -> None:
+    settings = plan.results_settings(_district())
+    assert set(settings) == {"state", "district", "public_dir", "listen", "simulated", "time_file"}
+    assert settings["listen"] == "127.0.0.1:8801"
 
 
 def test_the_history_ends_where_simulated_time_begins() -> None:
@@ -108,18 +116,41 @@ def test_the_gateway_connects_with_its_certificate_unless_the_broker_has_none() 
     assert plan.gateway_settings(_district(broker=EMBEDDED))["broker"] == {"host": "127.0.0.1", "port": 8883}
 
 
+def _ports(kiosks: Sequence[str]) -> plan.Ports:
+    return {name: plan.KioskPorts(*range(20_000 + 4 * at, 20_004 + 4 * at)) for at, name in enumerate(kiosks)}
+
+
+def test_a_person_takes_a_test_at_one_kiosk_whose_visitors_its_zone_can_take_elsewhere() -> None:
+    district = _district()
+    kiosk = district.persons_kiosk
+    assert kiosk is not None
+    assert kiosk.id == "kiosk-10044-3", "of the zone with the fewest people"
+    ports = _ports([device.id for device in district.simulated_devices])
+    rows = {row["device"]: row for row in plan.simulators_settings(district, ports)["instrument"] if "door_s" in row}
+    slots = {device: row["slot"] for device, row in rows.items() if "slot" in row}
+    assert slots == {kiosk.id: f"127.0.0.1:{ports[kiosk.id].slot}"}
+    assert [device for device, row in rows.items() if row.get("visitors") is False] == [kiosk.id]
+    cabinet = plan.cabinet_settings(district, kiosk, ports, None)
+    assert cabinet["screen"]["slot_url"] == f"http://{slots[kiosk.id]}"
+
+
 def test_every_kiosk_reads_the_analyser_that_is_simulated_for_it_and_one_room_is_crowded() -> None:
     district = _district()
     kiosks = [device.id for device in district.file.device if device.kind == "kiosk"]
-    ports = {name: 20_000 + number for number, name in enumerate(kiosks)}
-    simulated = {row["device"]: row for row in plan.simulators_settings(district, ports)["instrument"]}
-    assert len(simulated) == 24
+    ports = _ports(kiosks)
+    rows = plan.simulators_settings(district, ports)["instrument"]
+    simulated = {row["device"]: row for row in rows if row["kind"] != "printer"}
+    printers = {row["device"]: row for row in rows if row["kind"] == "printer"}
+    assert (len(simulated), len(printers)) == (24, 18)
     for device in district.simulated_devices:
-        (instrument,) = plan.cabinet_settings(district, device, ports, None)["instrument"]
+        cabinet = plan.cabinet_settings(district, device, ports, None)
+        (instrument,) = cabinet["instrument"]
         other = simulated[device.id]
         if device.kind == "kiosk":
             assert instrument["link"] == f"tcp:{other['listen']}"
             assert (instrument["modules"], instrument["t_max_s"]) == (4, other["door_s"])
+            assert cabinet["printer"]["link"] == f"tcp:{printers[device.id]['listen']}"
+            assert f"127.0.0.1:{cabinet['screen']['port']}" == other["screen"]
         else:
             assert instrument["link"] == f"serial:{other['link']}"
             assert instrument["sample_period_s"] == 600
@@ -129,7 +160,7 @@ def test_every_kiosk_reads_the_analyser_that_is_simulated_for_it_and_one_room_is
 def test_a_cabinet_holds_a_token_only_until_it_is_enrolled_and_draws_its_own_noise() -> None:
     district = _district()
     first, second = district.simulated_devices[0], district.simulated_devices[1]
-    ports = {first.id: 1, second.id: 2}
+    ports = _ports([first.id, second.id])
     assert plan.cabinet_settings(district, first, ports, "secret")["enrol"]["token"] == "secret"
     settings = plan.cabinet_settings(district, first, ports, None)
     assert "token" not in settings["enrol"]
@@ -139,7 +170,7 @@ def test_a_cabinet_holds_a_token_only_until_it_is_enrolled_and_draws_its_own_noi
 @pytest.mark.parametrize("argv", [(), ("--no-simulators",), ("--listen", "::1")])
 def test_all_settings_survive_being_written_as_toml(argv: tuple[str, ...]) -> None:
     district = _district(*argv)
-    ports = {device.id: 1 for device in district.simulated_devices}
+    ports = _ports([device.id for device in district.simulated_devices])
     told = [plan.backend_settings(district), plan.gateway_settings(district), plan.simulators_settings(district, ports)]
     told += [plan.cabinet_settings(district, device, ports, "t") for device in district.simulated_devices]
     for settings in told:

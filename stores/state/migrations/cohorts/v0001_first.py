@@ -16,8 +16,9 @@ def upgrade() -> None:
         sa.Column("device", sa.Text(), nullable=False),
         sa.Column("tick", sa.BigInteger(), nullable=False),
         sa.Column("cohort", sa.BigInteger(), nullable=False),
+        sa.Column("records", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("device", "tick"),
         sqlite_with_rowid=False,
     )
-    op.create_index("sealed_ticks_by_cohort", "sealed_ticks", ["cohort"])
+    op.create_index("sealed_ticks_by_cohort", "sealed_ticks", ["cohort", "tick", "records"])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.messages import Event, Reading
 from contracts.metrics import METRICS
-from gateway.ingest.points import line_of
+from gateway.ingest.points import lines_of
 from gateway.ingest.world import Place
 from stores.series.lines import parse
 
@@ -16,7 +16,9 @@ TAGS = "device=air-1,district=turtle-bay,kind=air_monitor,site=hall,zone=z10017"
 
 
 def line(record: Reading | Event, seq: int = 1, place: Place = HALL) -> tuple[str, str]:
-    return line_of(record, seq, "air-1", place, "turtle-bay")
+    (only,) = lines_of([record], seq, "air-1", place, "turtle-bay")
+    assert only is not None
+    return only
 
 
 @pytest.mark.rule("C10")
@@ -51,8 +53,9 @@ def test_readings_of_a_restricted_place_go_to_the_restricted_bucket_and_its_heal
 
 
 def test_a_metric_that_is_no_more_has_no_line() -> None:
-    with pytest.raises(KeyError):
-        line(Reading(1_000, 2, {"co2_ppm": 600.0, "gone": 1.0}))
+    kept, gone = Reading(1_000, 2, {"co2_ppm": 600.0}), Reading(1_000, 2, {"co2_ppm": 600.0, "gone": 1.0})
+    lines = list(lines_of([kept, gone, None, kept], 1, "air-1", HALL, "turtle-bay"))
+    assert [one and one[1].rpartition(" ")[2] for one in lines] == ["1001", None, None, "1004"]
 
 
 FLOATS = st.floats(-1e300, 1e300, allow_nan=False)

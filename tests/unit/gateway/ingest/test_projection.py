@@ -199,10 +199,10 @@ def test_entries_are_handed_over_in_their_order_and_stay_until_the_cursor_has_pa
     handover = Handover()
     handover.put(5, [entry(1), entry(2)], [None, None])  # type: ignore[list-item]  # contents are not looked at
     handover.put(7, [entry(3)], [None])  # type: ignore[list-item]
-    assert [one.entry.id for one in handover.take(4, 2)] == [5, 6]
-    assert [one.entry.id for one in handover.take(4, 9)] == [5, 6, 7], "a write that failed asks again"
+    assert [one.id for one in handover.take(4, 2)] == [5, 6]
+    assert [one.id for one in handover.take(4, 9)] == [5, 6, 7], "a write that failed asks again"
     assert handover.take(3, 9) == [], "what lies before is read from the journal"
-    assert [one.entry.id for one in handover.take(6, 9)] == [7]
+    assert [one.id for one in handover.take(6, 9)] == [7]
     assert handover.take(7, 9) == []
 
 
@@ -210,11 +210,11 @@ def test_a_full_handover_leaves_the_rest_to_the_journal_and_goes_on_after_the_ga
     handover = Handover()
     handover.put(1, [entry(1, MAX_RECORDS)], [None])  # type: ignore[list-item]
     handover.put(2, [entry(2)], [None])  # type: ignore[list-item]
-    assert [one.entry.id for one in handover.take(0, 9)] == [1]
+    assert [one.id for one in handover.take(0, 9)] == [1]
     assert handover.take(1, 9) == []
     handover.put(3, [entry(3)], [None])  # type: ignore[list-item]
     assert handover.take(1, 9) == [], "2 is in the journal"
-    assert [one.entry.id for one in handover.take(2, 9)] == [3]
+    assert [one.id for one in handover.take(2, 9)] == [3]
 
 
 def test_letters_of_the_projection_are_forgotten_before_a_rebuild(bench: Bench) -> None:

@@ -182,6 +182,22 @@ def test_cases_needed_is_the_edge_of_the_alarm(
             assert needed == 0 or not alarms(needed - 1)
 
 
+def test_one_number_of_tests_stands_for_every_day() -> None:
+    settings: dict[str, Any] = {"p0": P0, "odds_ratio": ODDS, "threshold": THRESHOLD}
+    np.testing.assert_array_equal(
+        binomial_lr([1, 4, 0], 30, **settings).s, binomial_lr([1, 4, 0], [30, 30, 30], **settings).s
+    )
+    with pytest.raises(SurveillanceError, match="positives"):
+        binomial_lr(1, 30, **settings)
+
+
+def test_a_vanishing_dispersion_is_the_binomial() -> None:
+    settings: dict[str, Any] = {"p0": P0, "odds_ratio": ODDS, "threshold": THRESHOLD}
+    np.testing.assert_allclose(
+        betabinomial_lr([1, 4, 0], 30, dispersion=1e-320, **settings).s, binomial_lr([1, 4, 0], 30, **settings).s
+    )
+
+
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("positives", {"positives": [3, -1]}),
     ("positives", {"positives": [11, 1]}),

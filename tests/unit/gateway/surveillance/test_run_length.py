@@ -134,6 +134,15 @@ def test_a_budget_of_one_day_needs_no_threshold() -> None:
     assert threshold_for_arl(1.0, tests=10, p0=0.1, odds_ratio=2.0) == 0.0
 
 
+def test_a_hazard_that_never_settles_still_ends_the_search() -> None:
+    """One test a day at 50 %: S moves on a lattice, and all is over before the hazard is steady."""
+    threshold = threshold_for_arl(59.9, tests=1, p0=0.5, odds_ratio=2.0)
+    surviving = 1 - run_length_cdf(3000, tests=1, p0=0.5, odds_ratio=2.0, threshold=threshold)
+    assert 1 + surviving.sum() >= 59.9
+    surviving = 1 - run_length_cdf(3000, tests=1, p0=0.5, odds_ratio=2.0, threshold=threshold - 0.001)
+    assert 1 + surviving.sum() < 59.9
+
+
 def test_without_tests_there_is_never_an_alarm() -> None:
     np.testing.assert_array_equal(run_length_cdf(5, tests=0, p0=0.1, odds_ratio=2.0, threshold=0.0), 0.0)
     with pytest.raises(SurveillanceError, match="tests"):
@@ -142,7 +151,15 @@ def test_without_tests_there_is_never_an_alarm() -> None:
 
 @pytest.mark.parametrize(
     ("named", "change"),
-    [("days", {"days": -1}), ("tests", {"tests": -1}), ("p_true", {"p_true": 1.5}), ("states", {"states": 0})],
+    [
+        ("days", {"days": -1}),
+        ("tests", {"tests": -1}),
+        ("p_true", {"p_true": 1.5}),
+        ("states", {"states": 0}),
+        ("tests", {"tests": 10**9}),
+        ("tests", {"tests": 2.5}),
+        ("states", {"states": 10**9}),
+    ],
 )
 def test_impossible_parameters_are_refused_by_name(named: str, change: dict[str, float]) -> None:
     given: dict[str, float] = {"days": 5, "tests": 10, "p0": 0.1, "odds_ratio": 2.0, "threshold": 2.0} | change
@@ -155,3 +172,9 @@ def test_impossible_parameters_are_refused_by_name(named: str, change: dict[str,
 def test_an_impossible_budget_is_refused(arl: float) -> None:
     with pytest.raises(SurveillanceError, match="arl"):
         threshold_for_arl(arl, tests=10, p0=0.1, odds_ratio=2.0)
+
+
+@pytest.mark.parametrize("days", [10**9, 1.5])
+def test_days_without_end_are_refused(days: int) -> None:
+    with pytest.raises(SurveillanceError, match="days"):
+        run_length_cdf(days, tests=10, p0=0.1, odds_ratio=2.0, threshold=2.0)
