@@ -35,6 +35,14 @@ class Link:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class SharedChain:
+    """The part of the chain in a package; `releases` is empty where only links were shared."""
+
+    links: tuple[Link, ...]
+    releases: tuple[ReleaseRow, ...]
+
+
 def encode_links(releases: Iterable[ReleaseRow]) -> bytes:
     """Return releases as links."""
     return _csv(LINK_COLUMNS, ([row.id, row.window_start_ns, row.received_ns, row.hash.hex()] for row in releases))
@@ -46,23 +54,24 @@ def encode_releases(releases: Iterable[ReleaseRow]) -> bytes:
     return _csv(RELEASE_COLUMNS, ([row[name] for name in RELEASE_COLUMNS] for row in rows))
 
 
-def check_chain(data: bytes, chain: ChainEntry) -> tuple[list[Link], bool]:
-    """Return the links, and whether their hashes were computed again; SharingError when they are not this chain.
+def check_chain(data: bytes, chain: ChainEntry) -> SharedChain:
+    """Return the links, and the releases if they are there; SharingError when they are not this chain.
 
     1 as many as the manifest says, numbered upwards, ending at `last` and not beyond the head · 2 whole releases: each
     hash follows from the one before it and from the release.
     """
     rows = _rows(data)
-    whole = bool(rows) and "counters" in rows[0]
-    links = [_link(row) for row in rows]
+    links = tuple(_link(row) for row in rows)
     _check_ends(links, chain)  # 1
-    if whole:  # 2
-        previous = _bytes(chain.before)
-        for row, link in zip(rows, links, strict=True):
-            previous = chain_hash(previous, _release(row))
-            if previous.hex() != link.hash:
-                raise SharingError(f"release {link.number} does not follow from the one before it")
-    return links, whole
+    if not rows or "counters" not in rows[0]:
+        return SharedChain(links, ())
+    releases = tuple(_release(row) for row in rows)
+    previous = _bytes(chain.before)
+    for release, link in zip(releases, links, strict=True):  # 2
+        previous = chain_hash(previous, release)
+        if previous.hex() != link.hash:
+            raise SharingError(f"release {link.number} does not follow from the one before it")
+    return SharedChain(links, releases)
 
 
 def check_continues(older: Sequence[Link], newer: Sequence[Link]) -> int:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from contracts.errors import SharingError
 from contracts.shared_releases import FILE as RELEASES
 from contracts.shared_releases import Link, check_chain, check_continues
+from contracts.shared_sums import FILE as ROLL_UPS
+from contracts.shared_sums import check_sums
 from contracts.sharing import MANIFEST, MAX_FILES, MAX_PACKAGE_BYTES, Package, opened, read_public_key, shown, unpack
 from kioskwatch.errors import OPERATOR_MUST_ACT
 
@@ -61,11 +63,15 @@ def _said(package: Package, earlier: Sequence[Link]) -> list[str]:
         f"files: {len(manifest.files)} of {len(manifest.files)} whole and unaltered, none besides",
     ]
     if RELEASES in package.files:
-        links, whole = check_chain(package.files[RELEASES], manifest.chain)
-        how = "computed again from each release" if whole else "in order; the releases themselves are not in it"
-        said.append(f"chain: {len(links)} releases, {how}")
+        chain = check_chain(package.files[RELEASES], manifest.chain)
+        how = "computed again from each release" if chain.releases else "in order; the releases are not in it"
+        said.append(f"chain: {len(chain.links)} releases, {how}")
+        if chain.releases and ROLL_UPS in package.files:
+            spans = check_sums(package.files[ROLL_UPS], chain.releases)
+            said.append(f"roll-ups: {spans} spans with numbers, each added up again from the releases")
         if earlier:
-            said.append(f"earlier package: {check_continues(earlier, links)} releases in both, the same in both")
+            both = check_continues(earlier, chain.links)
+            said.append(f"earlier package: {both} releases in both, the same in both")
     said.append(f"chain head: {manifest.chain.head} after release {manifest.chain.head_number}")
     return said
 
@@ -76,7 +82,7 @@ def _earlier(path: Path | None, key: Ed25519PublicKey) -> Sequence[Link]:
     package = opened(_read(path), key)
     if RELEASES not in package.files:
         raise SharingError("the earlier package has no releases to compare")
-    return check_chain(package.files[RELEASES], package.manifest.chain)[0]
+    return check_chain(package.files[RELEASES], package.manifest.chain).links
 
 
 def _read(path: Path) -> dict[str, bytes]:

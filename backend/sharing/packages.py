@@ -15,7 +15,9 @@ from backend.sharing.roll_ups import roll_ups
 from backend.sharing.rules import Grant, iso
 from backend.sharing.tables import DICTIONARY, ROLL_UP_COLUMNS, ROLL_UPS, Column, dictionary, release_columns
 from contracts import shared_releases
+from contracts.errors import SharingError
 from contracts.registry import RegistrySnapshot
+from contracts.shared_sums import check_sums
 from contracts.sharing import VERSION, ChainEntry, Manifest, entries, pack, public_text, sealed
 from stores.series.port import TimeSeriesStore
 from stores.state.database import Database
@@ -47,6 +49,8 @@ def make(grant: Grant, sources: Sources, key: Ed25519PrivateKey) -> dict[str, by
         encode = shared_releases.encode_releases if whole else shared_releases.encode_links
         files[ROLL_UPS] = roll_ups(sources.series, grant, district=registry.district.id, calendar=calendar)
         files[shared_releases.FILE] = encode(part.releases)
+        if whole:
+            _check_own_sums(files[ROLL_UPS], part)
         described += [(ROLL_UPS, ROLL_UP_COLUMNS), release_columns(whole=whole)]
     if request.environment:
         files |= environment(sources.series, grant, registry, sources.models, made_on=made[:10])
@@ -67,6 +71,16 @@ def make(grant: Grant, sources: Sources, key: Ed25519PrivateKey) -> dict[str, by
         files=entries(files),
     )
     return sealed(key, manifest, files)
+
+
+def _check_own_sums(table: bytes, part: ChainPart) -> None:
+    """Refuse what its receiver would refuse: the roll-ups may be a moment behind a release that came just now."""
+    try:
+        check_sums(table, part.releases)
+    except SharingError as exc:
+        raise OperatorError(
+            "%(reason)s. Try again in a moment; if it stays, `kioskwatch gateway verify` says more.", reason=exc
+        ) from exc
 
 
 def _chain(part: ChainPart, *, shared: bool) -> ChainEntry:

@@ -3,22 +3,21 @@
 Ingest's and analyse's states are written as those processes write them; the commands are run as an operator runs them.
 """
 
-import csv
 import hashlib
-import io
 import json
 
 import pytest
 
 from backend.share_main import main as share
 from backend.sharing import odm
-from contracts.shared_releases import check_chain
-from contracts.sharing import opened, read_public_key, unpack
+from contracts.windows import DAY_S, NS
 from kioskwatch.share_verify import main as verify
+from stores.series.lines import Point, encode
+from stores.series.sqlite import SqliteSeries
 from stores.state.accounts import Audit
 from stores.state.database import open_for_reading, open_for_writing
 from stores.state.releases import releases_after
-from tests.integration.analyse_district import ZONES
+from tests.integration.analyse_district import START_NS, TARGET, ZONES
 from tests.support.shared_district import CITY, District, sqlite_district
 
 
@@ -115,14 +114,26 @@ def test_whole_releases_are_chained_again_by_their_receiver(
     said = capsys.readouterr().out
     assert "chain: 144 releases, computed again from each release" in said
     assert "earlier package: 144 releases in both, the same in both" in said
-    package = opened(unpack(district.package(f"{name}.zip").read_bytes()), read_public_key(district.key()))
-    links, whole = check_chain(package.files["releases.csv"], package.manifest.chain)
-    assert whole
-    # What the receiver adds up from releases is what the roll-up says.
-    rows = csv.DictReader(io.StringIO(package.files["releases.csv"].decode()))
-    positives = sum(json.loads(row["counters"])["SARSCOV2"]["positives"]["sars-cov-2"] for row in rows)
-    assert positives == sum(int(row["positives"]) for row in district.rows(name, "roll_ups.csv"))
-    assert len(links) == 144
+    assert "roll-ups: 2 spans with numbers, each added up again from the releases" in said
+
+
+def test_a_roll_up_that_does_not_follow_from_its_releases_is_not_given(
+    district: District, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day_ns = START_NS + 4 * DAY_S * NS
+    tags = {"district": "turtle-bay", "level": "district_day", "target": TARGET}
+    series = SqliteSeries(district.folder / "series", frozenset({"released"}))
+    kept = next(
+        int(row["positives"])
+        for row in district.rows(CITY, "roll_ups.csv")
+        if row["level"] == "district_day" and row["start"].startswith("2021-12-16")
+    )
+    series.write("released", encode(Point("testing", tags, {"positives": kept + 1}, day_ns)))
+    assert district.export("university", "2021-12-16", "2021-12-17", "forged") == 2
+    assert "are not the sums of the releases" in capsys.readouterr().err
+    series.write("released", encode(Point("testing", tags, {"positives": kept}, day_ns)))
+    series.close()
+    assert district.export("university", "2021-12-16", "2021-12-17", "forged") == 0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from contracts import shared_releases
 from contracts.errors import SharingError
 from contracts.release_chain import GENESIS, chain_hash
 from contracts.rows import AssayCounts, ReleaseRow
-from contracts.shared_releases import check_chain, check_continues, encode_links, encode_releases
+from contracts.shared_releases import SharedChain, check_chain, check_continues, encode_links, encode_releases
+from contracts.shared_sums import check_sums
 from contracts.sharing import (
     MANIFEST,
     SIGNATURE,
@@ -218,12 +219,10 @@ def test_the_hash_of_a_release_is_the_one_computed_by_hand_from_its_json() -> No
 
 
 def test_whole_releases_are_chained_again_and_links_are_compared() -> None:
-    links, whole = check_chain(encode_releases(ROWS), CHAIN)
-    assert whole
-    assert [link.number for link in links] == [3, 6, 9, 12]
-    only, computed = check_chain(encode_links(ROWS), CHAIN)
-    assert only == links
-    assert not computed
+    whole = check_chain(encode_releases(ROWS), CHAIN)
+    assert [link.number for link in whole.links] == [3, 6, 9, 12]
+    assert [release.counters for release in whole.releases] == [row.counters for row in ROWS]
+    assert check_chain(encode_links(ROWS), CHAIN) == SharedChain(whole.links, ())
 
 
 def changed(**values: object) -> Callable[[list[ReleaseRow]], list[ReleaseRow]]:
@@ -262,7 +261,8 @@ def test_links_that_end_elsewhere_or_beyond_the_head_are_refused() -> None:
 
 
 def test_a_later_package_has_the_same_releases_or_history_was_rewritten() -> None:
-    older, newer = check_chain(encode_links(ROWS[:3]), part(ROWS[:3]))[0], check_chain(encode_links(ROWS), CHAIN)[0]
+    older = check_chain(encode_links(ROWS[:3]), part(ROWS[:3])).links
+    newer = check_chain(encode_links(ROWS), CHAIN).links
     assert check_continues(older, newer) == 3
     rewritten = [replace(older[0], received_ns=7), *older[1:]]
     with pytest.raises(SharingError, match="another one"):
@@ -290,3 +290,45 @@ def test_counters_that_are_none_are_refused(counters: str) -> None:
     data = "\n".join([row[0], ",".join(cells)]).encode() + b"\n"
     with pytest.raises(SharingError):
         check_chain(data, msgspec.structs.replace(CHAIN, links=1, last="00" * 32))
+
+
+# --- sums -------------------------------------------------------------------------------------------------
+
+# Windows of ROWS begin at 1000, 2000, … seconds of 1970; counters are (12 - n, -1, n - 2) for release n.
+SUMS = (
+    "level,zone,target,start,end,status,positives,valid,invalid\n"
+    "zone_window,z1,sars-cov-2,1970-01-01T00:16:40+00:00,1970-01-01T00:33:20+00:00,shown,-1,11,-1\n"
+    "district_day,,sars-cov-2,1970-01-01T00:00:00+00:00,1970-01-02T00:00:00+00:00,shown,2,38,-4\n"
+    "zone_day,z2,sars-cov-2,1970-01-01T00:00:00+00:00,1970-01-02T00:00:00+00:00,none,,,\n"
+)
+
+
+def test_sums_are_added_up_again_from_the_releases() -> None:
+    assert check_sums(SUMS.encode(), ROWS) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("shown,2,", "shown,3,"),
+        (",38,", ",39,"),
+        (",-4", ",-3"),
+        ("shown,2,", "shown,,"),
+        ("zone_window,z1", "zone_window,z2"),
+        ("1970-01-02T00:00:00+00:00,shown", "1970-01-01T01:00:00+00:00,shown"),
+        ("1970-01-01T00:16:40+00:00", "1970-01-01T00:16:40"),
+        ("1970-01-01T00:16:40+00:00", "noon"),
+        ("status", "state"),
+    ],
+)
+def test_another_sum_or_no_sum_is_refused(old: str, new: str) -> None:
+    with pytest.raises(SharingError):
+        check_sums(SUMS.replace(old, new).encode(), ROWS)
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_no_table_of_sums_and_no_other_error(data: bytes) -> None:
+    with pytest.raises(SharingError):
+        check_sums(data + b"x", ROWS)
+    with pytest.raises(SharingError):
+        check_sums(SUMS.encode() + data + b"x", ROWS)
