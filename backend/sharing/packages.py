@@ -113,10 +113,11 @@ def place(folder: Path, name: str, files: Mapping[str, bytes], register: Callabl
         if target.exists() or archive.exists():
             raise OperatorError("%(path)s is there already: choose another folder with --out.", path=target)
         shutil.rmtree(draft, ignore_errors=True)
-        (draft / name).mkdir(parents=True)
+        draft.mkdir(mode=0o700, parents=True)
+        (draft / name).mkdir(mode=0o700)
         for file, data in files.items():
-            (draft / name / file).write_bytes(data)
-        (draft / archive.name).write_bytes(packed)
+            _write(draft / name / file, data)
+        _write(draft / archive.name, packed)
         register(packed)
         (draft / name).rename(target)
         (draft / archive.name).rename(archive)
@@ -125,3 +126,9 @@ def place(folder: Path, name: str, files: Mapping[str, bytes], register: Callabl
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return archive
+
+
+def _write(path: Path, data: bytes) -> None:
+    """For the operator alone: who else may have it is the agreement's to say."""
+    path.touch(mode=0o600)
+    path.write_bytes(data)

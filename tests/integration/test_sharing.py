@@ -199,6 +199,8 @@ def test_the_key_is_made_once_for_its_owner_alone_and_printed(
     assert share(["key", "--settings", str(district.settings)]) == 0
     assert capsys.readouterr().out.strip() == district.key()
     assert (district.folder / "ca" / "sharing.key").stat().st_mode & 0o777 == 0o600
+    package = (district.package(f"{CITY}.zip"), district.package(CITY) / "roll_ups.csv")
+    assert [path.stat().st_mode & 0o777 for path in package] == [0o600, 0o600]
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_registered(
