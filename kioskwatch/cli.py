@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("up", "kioskwatch.up", "start a district and supervise it: simulated, or --no-simulators for real devices"),
     Command("doctor", "kioskwatch.doctor", "say what is missing or wrong on this machine, and how to mend it"),
     Command("edge", "edge.__main__", "the agent of one cabinet (or several): drives its instruments", (), "edge"),
+    Command("browser", "edge.screen.browser", "the browser of a kiosk's screen, begun anew after a code", (), "edge"),
     Command("gateway", "gateway.__main__", "ingest | analyse | rebuild | redrive | verify", (), "gateway"),
     Command("backend results", "backend.results_main", "the result page, on an origin of its own", (), "backend"),
     Command("backend", "backend.__main__", "serve: the console and the API", (), "backend"),

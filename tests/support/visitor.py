@@ -30,6 +30,9 @@ class Visitor:
     def press(self, *, paper: bool) -> str:
         return self._ask("POST", "/check-in", {"token": self.path.rpartition("/")[2], "paper": str(int(paper))})
 
+    def leave(self) -> None:
+        self._ask("POST", "/leave", {"token": self.path.rpartition("/")[2]})
+
     def insert(self, page: str, cartridge: str) -> None:
         """Put a simulated cartridge in, on the page of the simulator that the screen shows."""
         slot = frames(page)["slot"]
