@@ -30,6 +30,7 @@ class CheckIns:
         self._clock = clock
         self._under_way: tuple[CheckIn, Reservation] | None = None
         self._code_url: str | None = None
+        self._said: list[tuple[CheckIn, CheckedIn | TurnedAway]] = []
         for row, visit in enumerate(visits.visits):  # of a run of this agent that ended meanwhile
             if visit.state is State.RESERVED and visit.public is None:
                 with contextlib.suppress(StoreFullError):  # it lapses
@@ -41,12 +42,18 @@ class CheckIns:
         if issued is not None and self._under_way is not None:
             wish, reservation = self._under_way
             self._under_way = None
-            wish.answer(self._concluded(wish, reservation, issued))
+            self._say(wish, self._concluded(wish, reservation, issued))
         if self._code_url is not None and (self._counter.left() or self._expected() is None):
             self._code_url = None
             self._codes.end_display()
         while (wanted := self._counter.take()) is not None:
             self._begin(wanted, fault)
+
+    def deliver(self) -> None:
+        """Tell whoever asked, once the desk's view shows it: a screen that saw less would take the visit for over."""
+        said, self._said = self._said, []
+        for wish, answer in said:
+            wish.answer(answer)
 
     def fileno(self) -> int:
         """The descriptor to wait on; -1 while there is none."""
@@ -70,6 +77,7 @@ class CheckIns:
 
     def close(self) -> None:
         """Let nobody wait, and end every child."""
+        self.deliver()
         while (wish := self._counter.take()) is not None:
             wish.answer(TurnedAway("internal"))
         if self._under_way is not None:
@@ -78,11 +86,14 @@ class CheckIns:
 
     # --- helpers ------------------------------------------------------------------------------------------
 
+    def _say(self, wish: CheckIn, answer: CheckedIn | TurnedAway) -> None:
+        self._said.append((wish, answer))
+
     def _begin(self, wish: CheckIn, fault: Fault | None) -> None:
         if self._under_way is not None:
-            wish.answer(TurnedAway("busy"))
+            self._say(wish, TurnedAway("busy"))
         elif fault is not None:
-            wish.answer(TurnedAway(fault))
+            self._say(wish, TurnedAway(fault))
         elif not wish.given_up:
             self._reserve(wish)
 
@@ -90,9 +101,9 @@ class CheckIns:
         try:
             reservation = self._visits.reserve(self._clock.now_ns(), self._rules, self._assay)
         except VisitError:
-            wish.answer(TurnedAway("busy"))
+            self._say(wish, TurnedAway("busy"))
         except StoreFullError:
-            wish.answer(TurnedAway("store"))
+            self._say(wish, TurnedAway("store"))
         else:
             self._under_way = (wish, reservation)
             tick = reservation.ready_tick
