@@ -140,6 +140,7 @@ class KioskTask:
         self._check_ins.step(self._fault())
         self._hear(self._analyser.step(now_s))
         self._parts.counter.show(self._check_ins.facts(self._fault()))
+        self._check_ins.deliver()
 
     def waits_on(self) -> tuple[list[int], list[int]]:
         """Descriptors to wait on: for reading, for writing."""

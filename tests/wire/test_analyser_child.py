@@ -22,7 +22,7 @@ from edge.wire import astm_frames as frames
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
 from tests.support.fake_analyser import result
-from tests.support.forked import Ward, children_of, fork_server, keys_of, kill, state_of, the_child, ward
+from tests.support.forked import Ward, children_of, fork_server, keys_of, kill, revive, state_of, the_child, ward
 from tests.support.process import wait_until
 from tests.support.simulators import RunningAnalyser, running_analyser
 
@@ -268,8 +268,7 @@ def test_a_fork_server_that_is_killed_is_started_again_and_no_run_is_lost() -> N
         wait_until(lambda: state_of(child) in ("", "Z"), timeout_s=5, what="the child's end with its server")
         one.until(lambda: one.count(Lost) == 1)
         one.work(0.5)  # there is no server, and the agent goes on asking
-        server.watch()
-        assert server.pid != before
+        revive(server)
         one.until(lambda: len(one.results) == 1)
         assert _read(one) == ["positive"]
 
