@@ -1,5 +1,6 @@
 """The screens' server on real sockets: several kiosks, callers that mean harm, kiosks that come and go."""
 
+import contextlib
 import socket
 import struct
 from collections.abc import Iterator
@@ -43,14 +44,12 @@ def _kiosk(server: ScreenServer) -> Kiosk:
 
 def _raw(port: int, data: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
         answer = b""
-        try:
+        with contextlib.suppress(OSError):  # refused before all of it was read
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
             while more := connection.recv(65_536):
                 answer += more
-        except ConnectionResetError:
-            pass  # refused before all of it was read
         return answer
 
 
