@@ -36,8 +36,8 @@ class CheckIns:
                 with contextlib.suppress(StoreFullError):  # it lapses
                     visits.give_back(row)
 
-    def step(self, fault: Fault | None) -> None:
-        """Hear the maker of codes, and answer who wants to check in."""
+    def step(self, fault: Fault | None, *, busy: bool) -> None:
+        """Hear the maker of codes, and answer who wants to check in: nobody may while it is `busy`."""
         issued = self._codes.step(self._clock.real_s())
         if issued is not None and self._under_way is not None:
             wish, reservation = self._under_way
@@ -47,7 +47,7 @@ class CheckIns:
             self._code_url = None
             self._codes.end_display()
         while (wanted := self._counter.take()) is not None:
-            self._begin(wanted, fault)
+            self._begin(wanted, fault, busy=busy)
 
     def deliver(self) -> None:
         """Tell whoever asked, once the desk's view shows it: a screen that saw less would take the visit for over."""
@@ -89,8 +89,8 @@ class CheckIns:
     def _say(self, wish: CheckIn, answer: CheckedIn | TurnedAway) -> None:
         self._said.append((wish, answer))
 
-    def _begin(self, wish: CheckIn, fault: Fault | None) -> None:
-        if self._under_way is not None:
+    def _begin(self, wish: CheckIn, fault: Fault | None, *, busy: bool) -> None:
+        if busy or self._under_way is not None:
             self._say(wish, TurnedAway("busy"))
         elif fault is not None:
             self._say(wish, TurnedAway(fault))
