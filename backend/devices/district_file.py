@@ -22,6 +22,7 @@ from contracts.layout import Assay, AssayLayout
 from contracts.metrics import DEVICE_KINDS, METRICS, SITE_KINDS
 from contracts.notice import LANGUAGES
 from contracts.query import is_tag_value
+from contracts.sealed import check_targets
 from contracts.windows import WEEKDAYS, Calendar
 
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -225,6 +226,7 @@ def _check_assays(file: DistrictFile, lines: Lines) -> None:
     for index, entry in enumerate(file.assay):
         try:
             Assay(entry.code, entry.targets)
+            check_targets(entry.targets)
         except ContractError as exc:
             lines.at("assay", index).refuse("targets", str(exc), exc)
     _unique((entry.code for entry in file.assay), "assay", "code", lines)

@@ -94,8 +94,9 @@ def curve_cq(cycles: npt.ArrayLike, fluorescence: npt.ArrayLike) -> CurveCall:
 
     Amplification is: a rise of more than 10 standard deviations of the baseline; a five-parameter curve (with or
     without a steady drift) better in AIC by more than 10 than a line and a parabola, by more than 4 than a line with
-    one bend, and no curve of a late or passing drift better by 4; growth that is exponential at first, at least 1.25 a
-    cycle, not faster than doubling; an acceleration that ends within the run.
+    one bend and a parabola that starts late, and not worse by 4 than a straight rise between two flat parts; growth
+    that is exponential at first, at least 1.25 a cycle, not faster than doubling; an acceleration that ends within the
+    run.
 
     Raises:
         SurveillanceError: fewer than 10 cycles, cycles out of order or beyond 100, values that are not finite.
@@ -155,15 +156,15 @@ def _drifts(n: Array, y: Array) -> Iterator[tuple[Array, int, float]]:
     """What is no amplification, fitted: residuals, number of parameters, and the AIC it may be worse by and still win.
 
     The shapes of a drift, from the plainest on: a line and a parabola need strong evidence against them, a line with
-    one bend some. A parabola that starts late and a straight rise of 8 cycles or more between two flat parts come close
-    to any curve, so evidence for them is needed.
+    one bend and a parabola that starts late some. A straight rise of 8 cycles or more between two flat parts comes
+    close to any curve, so evidence for it is needed.
     """
     one = np.ones_like(n)
     yield _project(np.column_stack([one, n]), y)[1], 2, _NO_SUPPORT
     yield _project(np.column_stack([one, n, n**2]), y)[1], 3, _NO_SUPPORT
     bends = {knot: np.maximum(n - knot, 0) for knot in np.arange(n[1], n[-2], 0.25)}
     yield _closest(([one, n, after] for after in bends.values()), y), 4, _SOME_SUPPORT
-    yield _closest(([one, n, after**2] for after in bends.values()), y), 4, -_SOME_SUPPORT
+    yield _closest(([one, n, after**2] for after in bends.values()), y), 4, _SOME_SUPPORT
     pairs = [(a, b) for a, b in itertools.combinations(list(bends)[::3], 2) if b - a >= _SLOW_RISE]
     if pairs:
         yield _closest(([one, bends[a] - bends[b]] for a, b in pairs), y), 4, -_SOME_SUPPORT

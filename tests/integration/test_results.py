@@ -6,7 +6,6 @@ import pty
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,46 +15,11 @@ import pytest
 
 from backend.devices.authority import ensure_authority, issue_server
 from contracts.claim import PRACTICE_CODE, ClaimCode, fragment, ready_group
-from contracts.clock import first_anchors
 from contracts.cohorts import cohort_of, file_path, parse_clock
 from contracts.sealed import dummy, result_body, seal
-from contracts.windows import NS, TICK_S
 from stores.state.cohorts import CohortStore, SealedTick
 from stores.state.database import Database, open_for_writing
-from tests.support.process import Program, free_port
-
-TICK = 2_732_142
-DISTRICT = Path("kioskwatch/demo/district.toml")
-
-
-class Results(Program):
-    """`kioskwatch backend results`."""
-
-    def __init__(self, folder: Path, *lines: str) -> None:
-        self.folder, self.port, self.log = folder, free_port(), folder / "results.log"
-        now = time.monotonic_ns()
-        anchors = first_anchors(now, (TICK + 1) * TICK_S * NS, 1)
-        (folder / "time.json").write_bytes(anchors.written_at(now))
-        settings = folder / "results.toml"
-        settings.write_text(
-            "\n".join(
-                [
-                    f'state = "sqlite:{folder / "state"}"',
-                    f'district = "{DISTRICT.absolute()}"',
-                    f'public_dir = "{folder / "public"}"',
-                    f'listen = "127.0.0.1:{self.port}"',
-                    "simulated = true",
-                    f'time_file = "{folder / "time.json"}"',
-                    *lines,
-                ]
-            )
-        )
-        command = [sys.executable, "-m", "kioskwatch", "backend", "results", "--settings", str(settings)]
-        super().__init__(command, log=self.log, ready=lambda: "ready\n" in self.words, ready_timeout_s=60)
-
-    @property
-    def words(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+from tests.support.results import DISTRICT, TICK, Results
 
 
 @pytest.fixture

@@ -125,9 +125,10 @@ def test_a_slow_line_costs_time_and_no_run(tmp_path: Path) -> None:
         assert one.counts == {"valid": 1, "invalid": 0, "positives": 1}
 
 
+@pytest.mark.timeout(150)
 def test_a_line_that_breaks_mid_frame_costs_time_and_no_run(tmp_path: Path) -> None:
     with _at_work(tmp_path, Fault.UNPLUG, speed=2000) as (one, analyser):
-        _visit(one, analyser, [POSITIVE, NEGATIVE] * 5)  # the cable goes at every twentieth frame
+        _visit(one, analyser, [POSITIVE, NEGATIVE] * 5, 60)  # the cable goes at every twentieth frame
         assert one.counts == {"valid": 10, "invalid": 0, "positives": 5}
         assert any(b'"instrument","lost"' in row.body for row in one.outbox.rows("event", 1, 9))
 
