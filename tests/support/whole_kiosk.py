@@ -107,7 +107,7 @@ def whole_kiosk(folder: Path, *, t_max_s: int = 2700) -> Iterator[WholeKiosk]:
     pictures = folder / "pictures"
     pictures.mkdir()
     screen = free_port()
-    with _printer(pictures) as printer, running_analyser(speed=SPEED) as analyser:
+    with _printer(pictures) as printer, running_analyser(speed=SPEED, answer_timeout_s=2.0) as analyser:
         cabinet = enrolled_cabinet(
             folder / "cabinet",
             DEVICE,
