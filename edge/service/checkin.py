@@ -36,8 +36,11 @@ class CheckIns:
                 with contextlib.suppress(StoreFullError):  # it lapses
                     visits.give_back(row)
 
-    def step(self, fault: Fault | None) -> None:
-        """Hear the maker of codes, and decide about who wants to check in; `deliver` gives the answers out."""
+    def step(self, fault: Fault | None, *, busy: bool) -> None:
+        """Hear the maker of codes, and decide about who wants to check in; `deliver` gives the answers out.
+
+        Nobody may check in while the kiosk is `busy` with what a moment ends.
+        """
         issued = self._codes.step(self._clock.real_s())
         if issued is not None and self._under_way is not None:
             wish, reservation = self._under_way
@@ -47,7 +50,7 @@ class CheckIns:
             self._code_url = None
             self._codes.end_display()
         while (wanted := self._counter.take()) is not None:
-            self._begin(wanted, fault)
+            self._begin(wanted, fault, busy=busy)
 
     def fileno(self) -> int:
         """The descriptor to wait on; -1 while there is none."""
@@ -89,8 +92,8 @@ class CheckIns:
     def _decide(self, wish: CheckIn, answer: CheckedIn | TurnedAway) -> None:
         self._decided.append((wish, answer))
 
-    def _begin(self, wish: CheckIn, fault: Fault | None) -> None:
-        if self._under_way is not None:
+    def _begin(self, wish: CheckIn, fault: Fault | None, *, busy: bool) -> None:
+        if busy or self._under_way is not None:
             self._decide(wish, TurnedAway("busy"))
         elif fault is not None:
             self._decide(wish, TurnedAway(fault))
