@@ -38,7 +38,7 @@ from stores.state.cohorts import CohortStore
 from stores.state.database import open_for_reading, open_for_writing
 from stores.state.journal import IngestState
 from tests.support.ingest import SetClock
-from tests.support.registry import LAYOUT, write_registry
+from tests.support.registry import LAYOUT, device_of, place_devices, write_registry
 from tests.support.seeds import SEED
 from tests.support.speaker import START_NS, START_S, WINDOW_S, Said, Speaker
 
@@ -64,6 +64,7 @@ class Script:
 
     tests: Mapping[tuple[str, int], Sequence[str]] = field(default_factory=dict)  # (kiosk, window) -> further words
     hotel_ppm: float = 640.0
+    moves: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (kiosk, window from which on) -> zone
     records: Callable[[], tuple[bytes, ...]] | None = None  # of each tick; None: dummies
 
 
@@ -114,6 +115,7 @@ def live(folder: Path, speakers: Sequence[Speaker], script: Script, *, mutant: b
     with ExitStack() as stack:
         world = _World(stack, folder, state, mutant=mutant)
         for window in range(WINDOWS):
+            _move(state, speakers, script, window)
             world.hear(window, [said for speaker in speakers for said in _said(speaker, window, script)])
         answers = _answers(world.series)
         told = prometheus_client.generate_latest(world.counters._registry).decode().splitlines()
@@ -181,6 +183,14 @@ class _World:
             pass
         self.counters.tell(lambda: 0)
         self._analyst.step()
+
+
+def _move(state: str, speakers: Sequence[Speaker], script: Script, window: int) -> None:
+    zones = {kiosk: zone for (kiosk, at), zone in script.moves.items() if at == window}
+    if zones:
+        stands = [device_of(speaker) for speaker in speakers]
+        moved = [replace(one, zone=zones[one.id], site="hall") if one.id in zones else one for one in stands]
+        place_devices(state, moved)
 
 
 def _said(speaker: Speaker, window: int, script: Script) -> list[Said]:
