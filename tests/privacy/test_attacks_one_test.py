@@ -16,17 +16,13 @@ from contracts.layout import EPSILON_INVALID, EPSILON_POSITIVES, EPSILON_VALID, 
 from edge.release.noise import discrete_laplace
 from tests.support.odds import Moved, largest, moved, threshold_events
 from tests.support.release_path import (
+    MUTANTS,
     PAIRS,
     PANEL,
     SINGLE,
-    DrawnAgain,
     Experiment,
-    HalfNoise,
-    NoiseAtTheEnd,
-    NoNoise,
     OneLook,
     ReleasePath,
-    ShownByExactNumber,
     words,
 )
 from tests.support.seeds import seeded
@@ -68,15 +64,6 @@ def test_the_measurement_comes_close_to_what_is_allowed_so_it_would_see_more() -
     assert worlds.moved("positive", "negative").lower > 0.7
     assert worlds.moved("positive", "absent").lower > 0.8
     assert worlds.moved("positive", "invalid").lower > 0.9
-
-
-MUTANTS: dict[str, tuple[ReleasePath, tuple[str, str]]] = {
-    "noise off": (NoNoise(), ("positive", "negative")),
-    "half noise": (HalfNoise(), ("positive", "negative")),
-    "noise added at the end": (NoiseAtTheEnd(), ("positive", "negative")),
-    "second draw after a crash": (DrawnAgain(), ("positive", "negative")),
-    "exact number in the display rule": (ShownByExactNumber(), ("positive", "absent")),
-}
 
 
 @pytest.mark.parametrize("name", list(MUTANTS))

@@ -127,6 +127,15 @@ class ShownByExactNumber(ReleasePath):
         return replace(rolled, status="shown" if exact_valid > KNOWN_VALID * len(releases) else "few")
 
 
+MUTANTS: Final[Mapping[str, tuple[ReleasePath, tuple[str, str]]]] = {
+    "noise off": (NoNoise(), ("positive", "negative")),
+    "half noise": (HalfNoise(), ("positive", "negative")),
+    "noise added at the end": (NoiseAtTheEnd(), ("positive", "negative")),
+    "second draw after a crash": (DrawnAgain(), ("positive", "negative")),
+    "exact number in the display rule": (ShownByExactNumber(), ("positive", "absent")),
+}
+
+
 def with_noise(window: Window, randbelow: RandBelow) -> Window:
     """Add a fresh draw to every counter."""
     fresh = draw(window.start_ns, window.layout, lambda start, targets: open_window(start, targets, randbelow))
