@@ -38,7 +38,7 @@ DRAWS, OUTBREAKS, MUTANT_DRAWS = 20_000, 400, 4_000
 LAYOUTS: Final = {"one target": SINGLE, "panel of four": PANEL}
 NAMES: Final = {"none": "no noise", "central": "one draw a zone", "kiosks": "one draw a kiosk (ours)"}
 
-TEMPLATE: Final = Path(__file__).with_suffix(".md")
+TEMPLATE: Final = Path(__file__).with_suffix(".template")
 BOUNDLESS: Final = 4.0  # a ratio of which more draws would only show more
 
 
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         tables[name] = "\n".join(lines)
     if not arguments:
         facts = {"draws": f"{draws:,}", "mutant_draws": f"{MUTANT_DRAWS:,}", "seed": SEED, "level": f"{1 - LEVEL:.1%}"}
-        facts |= {"share": f"{SHARE:.0%}", "outbreaks": outbreaks, "quiet": f"{QUIET_WINDOWS:,}"}
+        facts |= {"share": SHARE, "outbreaks": outbreaks, "quiet": f"{QUIET_WINDOWS:,}"}
         PAGE.write_text(TEMPLATE.read_text().format(**facts, **tables))
     print(f"privacy-audit: {failed} of the bounds do not hold" if failed else "privacy-audit: every bound holds")
     return 1 if failed else 0

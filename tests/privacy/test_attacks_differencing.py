@@ -1,5 +1,6 @@
-"""D5 and D6: no difference of published numbers is finer than a release, and Grafana's token opens no other bucket."""
+"""D5 and D6: no difference of published numbers is finer than a release, and what Grafana has opens no other bucket."""
 
+import base64
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from contracts.query import SeriesQuery
 from contracts.rows import ReleaseRow
 from contracts.windows import NS, to_datetime
+from dashboards.grafana import INFLUX_USER
 from gateway.analyse.service import spans
 from kioskwatch import deployment
 from stores.series.influx import InfluxSeries
@@ -130,27 +132,31 @@ OPEN: Final = b"air,district=d,device=air-9,site=hall co2_ppm=555.5 163928520000
 RANGE: Final = "range(start: 2021-01-01T00:00:00Z, stop: 2022-01-01T00:00:00Z)"
 
 
+def _arguments(url: str, org: str, root: Path) -> list[str]:
+    argv = ["--root", str(root), "--district", "/district.toml", "--public-name", "kw.example.org", "--org", org]
+    argv += ["--postgres", "postgresql+psycopg://kw@postgres/kw", "--influx", url]
+    return [*argv, "--influx-token", str(root.with_name("admin"))]
+
+
 @pytest.fixture(scope="module")
 def prepared(influxd: InfluxServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
-    """An InfluxDB as `kioskwatch.deployment` prepares it, with a reading in `restricted`: URL, organisation, tokens."""
-    folder = tmp_path_factory.mktemp("influx")
+    """An InfluxDB as `kioskwatch.deployment` prepares it, with a reading in `restricted`: URL, organisation, folder."""
+    root = tmp_path_factory.mktemp("influx") / "d"
     org, admin = influxd.empty_organisation()
-    (folder / "admin").write_text(admin)
-    argv = ["--root", str(folder / "d"), "--district", "/district.toml", "--public-name", "kw.example.org"]
-    argv += ["--postgres", "postgresql+psycopg://kw@postgres/kw", "--influx", influxd.url]
-    assert deployment.main([*argv, "--influx-token", str(folder / "admin"), "--org", org]) == 0
-    tokens = folder / "d" / "tokens"
+    root.with_name("admin").write_text(admin)
+    assert deployment.main(_arguments(influxd.url, org, root)) == 0
     writes = frozenset({"restricted", "environment"})
-    gateway = {bucket: (tokens / "gateway" / bucket).read_text().strip() for bucket in writes}
+    gateway = {bucket: (root / "tokens" / "gateway" / bucket).read_text().strip() for bucket in writes}
     store = InfluxSeries(influxd.url, org, gateway)
     store.write("restricted", LINES)
     store.write("environment", OPEN)
     store.close()
-    return influxd.url, org, tokens
+    return influxd.url, org, root
 
 
 FLUX: Final = {
     "plain": f'from(bucket: "restricted") |> {RANGE}',
+    "by id": 'from(bucketID: "{id}") |> ' + RANGE,
     "union": f'union(tables: [from(bucket: "environment") |> {RANGE}, from(bucket: "restricted") |> {RANGE}])',
     "join": (
         f'a = from(bucket: "environment") |> {RANGE}\nb = from(bucket: "restricted") |> {RANGE}\n'
@@ -178,47 +184,61 @@ INFLUXQL: Final = (
 )
 
 
-def _flux(url: str, org: str, token: str, script: str) -> str:
-    headers = {"Authorization": f"Token {token}", "Content-Type": "application/vnd.flux", "Accept": "text/csv"}
+def _flux(url: str, org: str, authorization: str, script: str) -> str:
+    headers = {"Authorization": authorization, "Content-Type": "application/vnd.flux", "Accept": "text/csv"}
     return httpx.post(f"{url}/api/v2/query", params={"org": org}, content=script, headers=headers, timeout=30).text
 
 
-def _influxql(url: str, token: str, database: str, question: str) -> str:
-    headers = {"Authorization": f"Token {token}"}
+def _influxql(url: str, authorization: str, database: str, question: str) -> str:
+    headers = {"Authorization": authorization}
     return httpx.get(f"{url}/query", params={"db": database, "q": question}, headers=headers, timeout=30).text
 
 
-def _tokens(prepared: tuple[str, str, Path]) -> tuple[str, str]:
-    """Grafana's, and the one that writes `restricted`."""
-    grafana, gateway = ((prepared[2] / name).read_text().strip() for name in ("grafana", "gateway/restricted"))
-    return grafana, gateway
+def _gateways(root: Path) -> str:
+    """The one that writes `restricted`."""
+    return f"Token {(root / 'tokens' / 'gateway' / 'restricted').read_text()}"
+
+
+def _grafanas(root: Path) -> list[str]:
+    """All that somebody who has Grafana's password can try."""
+    password = (root / "grafana-password").read_text()
+    pair = f"{INFLUX_USER}:{password}"
+    basic = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return [basic, f"Token {pair}", f"Token {password}", f"Bearer {password}"]
 
 
 @pytest.mark.timeout(120)
-def test_with_grafanas_token_no_name_reaches_a_row_of_the_restricted_bucket(prepared: tuple[str, str, Path]) -> None:
-    (url, org, _), (grafana, gateway) = prepared, _tokens(prepared)
+def test_with_what_grafana_has_no_question_returns_a_row_of_the_restricted_bucket(
+    prepared: tuple[str, str, Path],
+) -> None:
+    url, org, root = prepared
+    gateway = _gateways(root)
     assert PLANTED in _flux(url, org, gateway, FLUX["plain"]), "the row is there for whoever may see it"
-    assert "555.5" in _flux(url, org, grafana, f'from(bucket: "environment") |> {RANGE}')
-    answers = {name: _flux(url, org, grafana, text) for name, text in FLUX.items()}
-    answers |= {f"{database}: {text}": _influxql(url, grafana, database, text) for database, text in INFLUXQL}
-    for name, answer in answers.items():
-        assert PLANTED not in answer, name
-        assert "room-9" not in answer, name
+    assert "555.5" in _influxql(url, _grafanas(root)[0], "environment", 'SELECT * FROM "air"')
+    row = next(line for line in _flux(url, org, gateway, "buckets()").splitlines() if ",restricted," in line)
+    ids = [cell for cell in row.split(",") if len(cell) == 16]
+    assert any(PLANTED in _flux(url, org, gateway, FLUX["by id"].replace("{id}", one)) for one in ids)
+    for grafana in _grafanas(root):
+        answers = {
+            f"{name} {one}": _flux(url, org, grafana, text.replace("{id}", one))
+            for name, text in FLUX.items()
+            for one in ids
+        }
+        answers |= {f"{database}: {text}": _influxql(url, grafana, database, text) for database, text in INFLUXQL}
+        answers |= {f"database {one}": _influxql(url, grafana, one, 'SELECT * FROM "air"') for one in ids}
+        for name, answer in answers.items():
+            assert PLANTED not in answer, name
+            assert "room-9" not in answer, name
     after = _flux(url, org, gateway, FLUX["plain"])
     assert after.count(PLANTED) == 1
     assert "555.5" not in after, "nor could it write there"
-    assert PLANTED not in _flux(url, org, grafana, f'from(bucket: "environment") |> {RANGE}')
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.xfail(
-    strict=True,
-    reason="InfluxDB 2 turns names into ids by the token's rights and then checks nothing (influxdata/influxdb 14838): "
-    "whoever has an id reads; docs/KNOWN_WEAKNESSES.md says so",
-)
-def test_with_grafanas_token_no_id_reaches_a_row_of_the_restricted_bucket(prepared: tuple[str, str, Path]) -> None:
-    (url, org, _), (grafana, gateway) = prepared, _tokens(prepared)
-    row = next(line for line in _flux(url, org, gateway, "buckets()").splitlines() if ",restricted," in line)
-    ids = [cell for cell in row.split(",") if len(cell) == 16]
-    answers = [_flux(url, org, grafana, f'from(bucketID: "{one}") |> {RANGE}') for one in ids]
-    assert not any(PLANTED in answer for answer in answers)
+def test_a_lost_password_is_replaced_and_the_old_one_ends(prepared: tuple[str, str, Path]) -> None:
+    url, org, root = prepared
+    before = _grafanas(root)[0]
+    (root / "grafana-password").unlink()
+    assert deployment.main(_arguments(url, org, root)) == 0
+    assert "555.5" in _influxql(url, _grafanas(root)[0], "environment", 'SELECT * FROM "air"')
+    assert "unauthorized" in _influxql(url, before, "environment", 'SELECT * FROM "air"')
