@@ -225,3 +225,18 @@ def test_a_kiosk_without_power_for_days_releases_every_window_that_it_missed_onc
     assert sum(row.late for row in site.accepted) == 11
     site.run(60)
     assert windows(site.accepted) == list(range(12))
+
+
+@pytest.mark.parametrize("back_s", [3600, 5 * WINDOW_S])
+def test_a_clock_that_is_set_back_releases_no_window_again(site: Site, back_s: int) -> None:
+    site.run(WINDOW_S, WINDOW_S)
+    before = site.accepted
+    assert windows(before) == [0, 1]
+    site.now_ns -= back_s * NS
+    site.run(60, 600)
+    assert {len(bodies) for bodies in site.bodies.values()} == {1}
+    site.now_ns += (back_s + WINDOW_S) * NS
+    site.run(60)
+    assert site.accepted[:2] == before
+    assert windows(site.accepted) == [0, 1, 2]
+    assert site.bench.reasons == []
