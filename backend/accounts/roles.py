@@ -27,6 +27,7 @@ class Permission(StrEnum):
     HANDLE_ANY_ALERT = "handle_any_alert"
     HANDLE_DEVICE_ALERT = "handle_device_alert"
     MANAGE_DEVICES = "manage_devices"  # enrolment tokens, withdrawing a certificate
+    READ_RELEASES = "read_releases"  # what one kiosk released
     MANAGE_ACCOUNTS = "manage_accounts"
     READ_AUDIT = "read_audit"
 
@@ -34,8 +35,8 @@ class Permission(StrEnum):
 _P = Permission
 
 GRANTS: Final[dict[Role, frozenset[Permission]]] = {
-    "officer": frozenset({_P.READ, _P.HANDLE_ANY_ALERT, _P.HANDLE_DEVICE_ALERT}),
-    "technician": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES}),
+    "officer": frozenset({_P.READ, _P.HANDLE_ANY_ALERT, _P.HANDLE_DEVICE_ALERT, _P.READ_RELEASES}),
+    "technician": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES, _P.READ_RELEASES}),
     "admin": frozenset(_P),
     "auditor": frozenset({_P.READ, _P.READ_AUDIT}),
 }

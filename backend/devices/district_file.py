@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from backend.devices.agreements import Agreement, wrong_agreements
 from backend.devices.file_lines import At, Lines
 from backend.devices.visitors import Fault, NoticeEntry, ResultsEntry, unfinished, wrong_form
 from backend.errors import DistrictFileError
@@ -22,6 +23,7 @@ from contracts.layout import Assay, AssayLayout
 from contracts.metrics import DEVICE_KINDS, METRICS, SITE_KINDS
 from contracts.notice import LANGUAGES
 from contracts.query import is_tag_value
+from contracts.sealed import check_targets
 from contracts.windows import WEEKDAYS, Calendar
 
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -119,6 +121,7 @@ class DistrictFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     device: tuple[DeviceEntry, ...] = ()
     limit: tuple[LimitEntry, ...] = ()
     stuck: tuple[StuckEntry, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     results: ResultsEntry = ResultsEntry()
     notice: NoticeEntry = NoticeEntry()
 
@@ -193,7 +196,7 @@ def _split_path(message: str) -> tuple[str, str]:
 
 
 def _check_sizes(file: DistrictFile, lines: Lines) -> None:
-    for table in ("assay", "zone", "site", "device", "limit", "stuck"):
+    for table in ("assay", "zone", "site", "device", "limit", "stuck", "agreement"):
         if len(getattr(file, table)) > MAX_ENTRIES:
             lines.at(table, MAX_ENTRIES).refuse("id", f"at most {MAX_ENTRIES} of these")
 
@@ -221,10 +224,18 @@ def _check_visitors(file: DistrictFile, lines: Lines) -> None:
         lines.refuse(fault)
 
 
+def _check_agreements(file: DistrictFile, lines: Lines) -> None:
+    targets = {target for assay in file.assay for target in assay.targets}
+    for index, key, sentence in wrong_agreements(file.agreement, targets):
+        lines.at("agreement", index).refuse(key, sentence)
+    _unique((entry.name for entry in file.agreement), "agreement", "name", lines)
+
+
 def _check_assays(file: DistrictFile, lines: Lines) -> None:
     for index, entry in enumerate(file.assay):
         try:
             Assay(entry.code, entry.targets)
+            check_targets(entry.targets)
         except ContractError as exc:
             lines.at("assay", index).refuse("targets", str(exc), exc)
     _unique((entry.code for entry in file.assay), "assay", "code", lines)
@@ -329,6 +340,7 @@ _CHECKS: Final = (
     _check_sites,
     _check_devices,
     _check_rules,
+    _check_agreements,
 )
 
 

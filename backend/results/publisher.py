@@ -86,7 +86,7 @@ class Publisher:
             log.error("cohort %d is not brought up to date: %s", cohort, exc)
             content = before if before is not None else render(cohort, (), (), filler=self._filler)
         try:
-            self._write(file_name(cohort), content, durably=True)
+            self._write(file_name(cohort), content, durably=size > 0)
         except OSError as exc:
             raise StoreUnavailableError(f"{self._folder} cannot be written: {exc.strerror}") from exc
         self._files[cohort], self._sizes[cohort] = content, size

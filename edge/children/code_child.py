@@ -20,7 +20,7 @@ from edge.slip.code_page import code_page, headers
 from edge.slip.slip import SlipContent, slip_bytes
 from edge.slip.slip import warm as draw_ahead
 
-DISPLAY_S: Final = 300.0  # the screen ends a code after a minute of silence; this is for when nobody does
+DISPLAY_S: Final = 900.0  # a cartridge is awaited for ten minutes; the screen ends a code after a minute of silence
 
 
 def warm(notice: bytes, page_hash: str) -> None:

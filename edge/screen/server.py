@@ -65,6 +65,7 @@ class KioskScreen:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._sittings: OrderedDict[str, tuple[Sitting, float]] = OrderedDict()
+        self._shown = secrets.token_urlsafe(TOKEN_BYTES)  # another one when a code was shown: a mark, and no count
 
     def answer(self, request: Request, port: int) -> Answer:
         """Answer one request; RequestError with the status otherwise."""
@@ -86,6 +87,8 @@ class KioskScreen:
             return _html(start_page(self._facts()), ())
         if path.removeprefix("/") in LANGUAGES:
             return _see(f"/visit/{self._begin(path.removeprefix('/'))}")
+        if path == "/browser":
+            return _json({"shown": self._shown})
         if path.startswith("/static/"):
             return _static(path.removeprefix("/static/"))
         parts = path.split("/")
@@ -124,6 +127,8 @@ class KioskScreen:
             if sitting is not None:
                 self._forget(token)
                 self._desk.leave()
+                if isinstance(sitting.outcome, CheckedIn) and sitting.outcome.code_url is not None:
+                    self._shown = secrets.token_urlsafe(TOKEN_BYTES)
             return _see("/")
         if path != "/check-in":
             raise RequestError(404)
@@ -229,7 +234,11 @@ class ScreenServer:
         if not self._room.acquire(blocking=False):
             connection.close()
             return
-        threading.Thread(target=self._serve, args=(connection, screen, port), name="screen", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(connection, screen, port), name="screen", daemon=True).start()
+        except RuntimeError:  # the machine has no thread left: the browser asks again
+            self._room.release()
+            connection.close()
 
     def _serve(self, connection: socket.socket, screen: KioskScreen, port: int) -> None:
         try:

@@ -30,6 +30,14 @@ def test_ingest_loads_no_numbers_library_and_no_web_framework() -> None:
     assert _loaded_by("gateway.ingest.bootstrap") & {"numpy", "scipy", "fastapi"} == set()
 
 
+def test_the_result_page_loads_nothing_of_the_console() -> None:
+    program = "import json, sys, backend.results_main; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    loaded = set(json.loads(done.stdout))
+    others = {"backend.accounts.service", "backend.alerts.service", "backend.bootstrap", "stores.state.accounts"}
+    assert loaded & {"fastapi", "jinja2", "numpy", *others} == set()
+
+
 def test_simulators_load_nothing_of_ours() -> None:
     ours = {"backend", "contracts", "dashboards", "edge", "gateway", "mqttlink", "stores", "kioskwatch"}
     assert _loaded_by("firmware_sim.__main__") & ours == set()

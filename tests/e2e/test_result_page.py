@@ -4,10 +4,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from contracts import cohorts
-from contracts.claim import PRACTICE_CODE, PRACTICE_TICK, ready_group
+from contracts.claim import MAX_TICK, PRACTICE_CODE, PRACTICE_TICK, ready_group
 from contracts.sealed import RECORD_BYTES
 from tests.support.result_host import District
 from tests.support.result_visit import CODE, NOW, TICK, district, link, said, stands_at, type_in, visiting
+
+pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
 
 
 def test_a_scanned_code_leaves_the_address_bar_at_once_and_shows_the_result_on_a_press(browser: Browser) -> None:
@@ -84,7 +86,6 @@ MISTYPED = [
 def test_what_is_mistyped_is_told_before_anything_is_asked_for(browser: Browser) -> None:
     host = district()
     with visiting(browser, host) as (page, _):
-        page.locator("#entry").evaluate("form => form.noValidate = true")  # browsers stop an empty field by themselves
         for code, group, code_note, group_note in MISTYPED:
             type_in(page, code, group)
             for field, note in (("code", code_note), ("group", group_note)):
@@ -125,6 +126,11 @@ def test_too_early_is_told_with_the_hour_and_can_be_checked_anyway(browser: Brow
         assert "in about 90 minutes" in said(page) or "in about 2 hours" in said(page)
         page.click("#do-anyway")
         stands_at(page, "absent")
+        assert "not ready yet" in said(page)
+        page.click("#do-other")
+        type_in(page, str(CODE), MAX_TICK)  # decades ahead: beyond what a browser's timer can wait
+        stands_at(page, "prompt")
+        page.wait_for_timeout(200)
         assert "not ready yet" in said(page)
 
 
@@ -206,3 +212,21 @@ def test_a_search_through_all_files_ends_in_a_sentence_and_can_be_stopped(browse
         stands_at(page, "loading")
         page.click("#do-stop")
         stands_at(page, "start")
+
+
+def test_who_waits_on_the_page_is_told_when_the_result_is_ready_and_nothing_is_asked_for_before_a_press(
+    browser: Browser,
+) -> None:
+    host = district(tick=2_732_142, ready_tick=2_732_144)
+    host.speed = 600  # a tick a second
+    with visiting(browser, host) as (page, _):
+        expect(page.locator("#simulated")).to_be_visible()
+        type_in(page, str(CODE), 2_732_144)
+        stands_at(page, "prompt")
+        assert "not ready yet" in said(page)
+        asked = len(host.heads)
+        expect(page.locator("#live")).to_have_text("Your result can be read")
+        assert len(host.heads) == asked
+        host.tick = 2_732_145
+        page.click("#do-show")
+        stands_at(page, "result")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from playwright.sync_api import Browser, Page
 
 from contracts.claim import ALPHABET, ClaimCode, parse_ready_group, ready_group
@@ -17,6 +18,8 @@ from tests.support.repository import ROOT
 from tests.support.result_host import District, cohort_file, sealed, served
 from tests.support.result_visit import WITHOUT_X25519
 from tests.support.seeds import seeded
+
+pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
 
 VECTORS: dict[str, Any] = json.loads((ROOT / "tests/vectors/claim.json").read_text())
 VISIT: dict[str, Any] = json.loads((ROOT / "tests/vectors/visit.json").read_text())
@@ -86,6 +89,21 @@ def test_our_own_x25519_survives_the_thousand_rounds_of_rfc_7748(page: Page) -> 
       return hex(k);
     }}"""
     assert page.evaluate(rounds) == "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"
+
+
+def test_our_own_x25519_agrees_with_python_on_any_key_and_point(page: Page) -> None:
+    chance = seeded("x25519")
+    pairs = [(chance.randbytes(32), chance.randbytes(32)) for _ in range(40)]
+    products = page.evaluate(
+        f"""async (pairs) => {{ {HEX}
+          const {{ own }} = await import("/x25519.js");
+          return pairs.map(([key, point]) => hex(own(bytes(key), bytes(point))));
+        }}""",
+        [[key.hex(), point.hex()] for key, point in pairs],
+    )
+    for (key, point), product in zip(pairs, products, strict=True):
+        other = X25519PublicKey.from_public_bytes(point)
+        assert product == X25519PrivateKey.from_private_bytes(key).exchange(other).hex()
 
 
 # Points of small order (RFC 7748 §6.1: the secret would be all zeros): 0, 1, p-1, p, p+1 and the two of order 8.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from contracts.claim import ClaimCode
@@ -19,6 +20,8 @@ from tests.support.result_visit import (
     type_in,
     visiting,
 )
+
+pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
 
 OTHER = ClaimCode.generate()
 RECORD = sealed(CODE, BODY)

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Browser, Page
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
+from backend.results.page_hash import STATIC
 from contracts import cohorts
 from contracts.claim import PRACTICE_CODE, PRACTICE_TICK, ClaimCode
 from contracts.sealed import dummy, result_body
 from tests.support.result_host import District, sealed
-from tests.support.result_visit import BODY, CODE, NOW, TICK, link, said, stands_at, type_in, visiting
+from tests.support.result_visit import BODY, CODE, NOW, TICK, link, said, served_quietly, stands_at, type_in, visiting
+
+pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
 
 EXPIRED = NOW - cohorts.TTL_TICKS - 300  # its file is deleted
 EARLY = NOW + 30
@@ -70,15 +74,20 @@ def look(page: Page, url: str, host: District, name: str) -> list[bytes]:
     return list(host.heads)
 
 
+def shape(heads: list[bytes]) -> list[bytes]:
+    """Heads without the host's port and the number of the file."""
+    return [re.sub(rb"localhost:\d+", b"localhost", re.sub(rb"/\d{6}\.bin", b"/N.bin", head)) for head in heads]
+
+
 def test_a_look_up_is_the_same_requests_for_every_code_and_every_outcome(browser: Browser) -> None:
     host = District(NOW)
     with visiting(browser, host) as (page, url):
         seen = {name: look(page, url, host, name) for name in LOOKS}
-    shapes = {name: [re.sub(rb"/\d{6}\.bin", b"/N.bin", head) for head in heads] for name, heads in seen.items()}
+    shapes = {name: shape(heads) for name, heads in seen.items()}
     first = shapes["positive"]
     assert [head.split(b" HTTP")[0] for head in first] == [b"GET /clock.json", b"GET /cohorts/N.bin"]
-    for name, shape in shapes.items():
-        assert shape == first, name
+    for name, one in shapes.items():
+        assert one == first, name
         assert [len(head) for head in seen[name]] == [len(head) for head in seen["positive"]], name
 
 
@@ -124,3 +133,42 @@ def test_nothing_is_asked_for_while_a_result_is_read_hidden_or_printed(browser: 
         assert "hidden" in said(page)
         page.wait_for_timeout(150)
         assert len(host.heads) == before
+
+
+# Pages that break the promise, each caught by what the tests above look at: file, what stands there, what is put there.
+MUTANTS: dict[str, tuple[str, bytes, bytes]] = {
+    "asks again when nothing was found": (
+        "/page.js",
+        b'else show({ name: "absent", phase: phaseOf(readyTick',
+        b'else await renewClock(signal, true), show({ name: "absent", phase: phaseOf(readyTick',
+    ),
+    "asks for files that are gone": (
+        "/clock.js",
+        b"Math.min(Math.max(wanted, clock.oldest), cohortOf(clock.tick))",
+        b"wanted",
+    ),
+    "says where it comes from": ("/look.js", b'referrerPolicy: "no-referrer"', b'headers: { "x-phase": "a" }'),
+}
+
+
+def expired_look(browser: Browser, host: District) -> list[bytes]:
+    """The heads of a look-up with an expired code, however the page behaves."""
+    with served_quietly(browser, host) as page:
+        host.heads.clear()
+        type_in(page, str(CODE), EXPIRED)
+        page.click("#do-anyway")
+        expect(page.locator("#do-again")).to_be_visible()
+    return list(host.heads)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_page_that_broke_the_promise_would_be_caught(browser: Browser, name: str) -> None:
+    file, old, new = MUTANTS[name]
+    assert (STATIC / file.removeprefix("/")).read_bytes().count(old) == 1
+    host = District(NOW)
+    live = {cohorts.file_path(cohort) for cohort in cohorts.live_cohorts(NOW)}
+    honest = expired_look(browser, host)
+    assert honest[-1].split()[1].decode() in live
+    host.spoil[file] = lambda body: body.replace(old, new)
+    broken = expired_look(browser, host)
+    assert shape(broken) != shape(honest) or broken[-1].split()[1].decode() not in live

@@ -24,7 +24,7 @@ from edge.children.sealer import ChildSealer
 from edge.core.localtime import when_text
 from edge.errors import ChildError
 from edge.ports import Issued, IssueOrder, NotIssued, SealedRun, SealOrder
-from tests.support.forked import DAY, TABLE, children_of, fork_server, keys_of, kill, state_of, the_child
+from tests.support.forked import DAY, TABLE, children_of, fork_server, keys_of, kill, revive, state_of, the_child
 from tests.support.notices import NOTICE
 from tests.support.process import free_port, wait_until
 
@@ -114,6 +114,18 @@ def test_browsers_that_connect_and_say_nothing_keep_nobody_waiting(server: ForkS
             connection.close()
 
 
+def test_a_child_that_is_killed_while_it_shows_a_code_is_let_go(server: ForkServer) -> None:
+    with _code_maker(server) as maker:
+        maker.issue(ON_SCREEN)
+        assert isinstance(_until_answered(maker), Issued)
+        kill(the_child(server))
+        wait_until(lambda: children_of(server.pid or 0) == [], timeout_s=5, what="its end")
+        assert maker.step(time.monotonic()) is None
+        assert maker.fileno() == -1
+        maker.issue(ON_SCREEN)
+        assert isinstance(_until_answered(maker), Issued)
+
+
 def test_the_next_visitor_s_code_ends_the_one_that_is_shown(server: ForkServer) -> None:
     with _code_maker(server) as maker:
         maker.issue(ON_SCREEN)
@@ -178,7 +190,7 @@ def test_a_fork_server_that_is_killed_while_a_child_prints_reserves_nothing() ->
         taken.close()
         maker.issue(ON_SCREEN)
         assert _until_answered(maker) == NotIssued("internal")  # there is none yet
-        server.watch()
+        revive(server)
         maker.issue(ON_SCREEN)
         assert isinstance(_until_answered(maker), Issued)
 
@@ -227,7 +239,7 @@ def test_sealing_goes_on_when_the_server_was_killed() -> None:
         wait_until(lambda: state_of(server.pid or 0) == "Z", timeout_s=5, what="the server's end")
         sealer.seal_no_result((SealOrder("6JDT06FXXF61J697SS0Y", public, DAY, TABLE),))
         assert sealer.step(time.monotonic()) is None
-        server.watch()
+        revive(server)
         assert open_record(keys, _sealed(sealer)[0].record)
 
 

@@ -1,10 +1,11 @@
 """The result page's own process on a real socket: over TLS, with signals, and asked by `kioskwatch lookup`."""
 
 import contextlib
+import os
+import pty
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,47 +14,12 @@ import httpx
 import pytest
 
 from backend.devices.authority import ensure_authority, issue_server
-from contracts.claim import PRACTICE_CODE, ClaimCode, fragment
-from contracts.clock import first_anchors
+from contracts.claim import PRACTICE_CODE, ClaimCode, fragment, ready_group
 from contracts.cohorts import cohort_of, file_path, parse_clock
 from contracts.sealed import dummy, result_body, seal
-from contracts.windows import NS, TICK_S
 from stores.state.cohorts import CohortStore, SealedTick
 from stores.state.database import Database, open_for_writing
-from tests.support.process import Program, free_port
-
-TICK = 2_732_142
-DISTRICT = Path("kioskwatch/demo/district.toml")
-
-
-class Results(Program):
-    """`kioskwatch backend results`."""
-
-    def __init__(self, folder: Path, *lines: str) -> None:
-        self.folder, self.port, self.log = folder, free_port(), folder / "results.log"
-        now = time.monotonic_ns()
-        anchors = first_anchors(now, (TICK + 1) * TICK_S * NS, 1)
-        (folder / "time.json").write_bytes(anchors.written_at(now))
-        settings = folder / "results.toml"
-        settings.write_text(
-            "\n".join(
-                [
-                    f'state = "sqlite:{folder / "state"}"',
-                    f'district = "{DISTRICT.absolute()}"',
-                    f'public_dir = "{folder / "public"}"',
-                    f'listen = "127.0.0.1:{self.port}"',
-                    "simulated = true",
-                    f'time_file = "{folder / "time.json"}"',
-                    *lines,
-                ]
-            )
-        )
-        command = [sys.executable, "-m", "kioskwatch", "backend", "results", "--settings", str(settings)]
-        super().__init__(command, log=self.log, ready=lambda: "ready\n" in self.words, ready_timeout_s=60)
-
-    @property
-    def words(self) -> str:
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+from tests.support.results import DISTRICT, TICK, Results
 
 
 @pytest.fixture
@@ -161,3 +127,37 @@ def test_a_real_result_page_without_its_certificate_does_not_start(tmp_path: Pat
     assert ended.returncode == 2
     assert "https" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.timeout(120)
+def test_typed_at_a_terminal_the_code_is_asked_for_and_never_shown(tmp_path: Path, cohorts: Database) -> None:
+    code = ClaimCode.generate()
+    publish(cohorts, code)
+    results = Results(tmp_path)
+    results.start()
+    try:
+        options = ["--language", "en", "--origin", f"http://127.0.0.1:{results.port}"]
+        said, ended = at_a_terminal(
+            [sys.executable, "-m", "kioskwatch", "lookup", *options],
+            (("Code", f"{code}\n"), ("Ready group", f"{ready_group(TICK)}\n")),
+        )
+    finally:
+        results.stop()
+    assert ended == 0
+    assert "sars-cov-2: positive" in said
+    assert not any(group in said for group in str(code).split("-"))
+
+
+def at_a_terminal(command: list[str], dialogue: tuple[tuple[str, str], ...]) -> tuple[str, int]:
+    """Run a command at a terminal of its own: wait for each prompt and answer it; what it showed, and its exit code."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    said, asked = "", list(dialogue)
+    with contextlib.suppress(OSError):  # the terminal closes with its last program
+        while part := os.read(ours, 4096).decode(errors="replace"):
+            said += part
+            if asked and asked[0][0] in said:
+                os.write(ours, asked.pop(0)[1].encode())
+    os.close(ours)
+    return said, process.wait(30)

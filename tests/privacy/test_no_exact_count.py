@@ -84,19 +84,20 @@ def _counters(message: Sent) -> tuple[int, ...]:
     return ReleaseBody.decode(Frame.decode(message.payload).body, {1: LAYOUT}).counters
 
 
+@pytest.mark.timeout(120)
 def test_after_every_commit_only_the_current_version_of_a_counter_is_on_the_disk(tmp_path: Path) -> None:
     chance = random.Random(4)
     with agent_in_test_time(tmp_path, open_window_=FarOff(1)) as agent:
         watch = Watch(tmp_path, agent)
-        for step in range(100):
-            if step % 2 == 0:
+        for step in range(135):
+            if step % 3 == 0:
                 agent.test(chance.choice(["POSITIVE", "NEGATIVE", "INVALID", "ERROR"]), 1500)
-            for _ in range(4):
-                agent.pass_time(75, 75)
+            for _ in range(2):
+                agent.pass_time(150, 75)
                 watch.look()
         assert agent.uplink.of("release"), "no window was closed"
         assert watch.versions > 40, watch.versions
-        assert watch.looks == 540
+        assert watch.looks == 270
 
 
 def test_a_commit_that_is_cut_off_leaves_nothing_of_the_other_version_after_the_next_start(tmp_path: Path) -> None:
@@ -238,6 +239,7 @@ def test_releases_differ_by_the_runs_alone(worlds: dict[str, World], name: str) 
     assert invalid == len(words) - valid
 
 
+@pytest.mark.timeout(120)
 def test_the_log_says_the_same_whoever_came(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     OutboxStore(tmp_path / "first.db").close()
     key, logs = Ed25519PrivateKey.generate(), []

@@ -31,6 +31,8 @@ from tests.support.agent import AgentInTestTime, Sent, agent_in_test_time
 from tests.support.kiosk import START_NS, WINDOW_S, kiosk_rules
 from tests.support.seeds import seeded
 
+pytestmark = pytest.mark.timeout(120)  # a world is two thousand turns of an agent
+
 STEP_S = 60
 TICKS = 24
 WINDOW_END_TICKS = 12  # from the beginning of a world

@@ -41,6 +41,17 @@ def fork_server() -> Iterator[ForkServer]:
         server.close()
 
 
+def revive(server: ForkServer) -> None:
+    """Let the agent's main thread notice that its server has ended, and begin it again."""
+    ended = server.pid
+
+    def begun() -> bool:
+        server.watch()
+        return server.pid != ended
+
+    wait_until(begun, timeout_s=10, what="another fork server")
+
+
 def children_of(pid: int) -> list[int]:
     """The living children of a process, by the kernel's word."""
     found = []

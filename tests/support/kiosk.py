@@ -141,10 +141,11 @@ class Kiosk:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Valid, invalid and positives over both open windows."""
+        """Valid, invalid and positives over both open windows and every one that was released."""
         total = {"valid": 0, "invalid": 0, "positives": 0}
-        for slot in (0, 1):
-            body = decode_blob(self.visits._blob(slot))[1]
+        bodies = [decode_blob(self.visits._blob(slot))[1] for slot in (0, 1)]
+        bodies += [row.body for row in self.outbox.rows("release", 1, 500)]
+        for body in bodies:
             for name, value in zip(total, ReleaseBody.decode(body, {1: LAYOUT}).counters, strict=True):
                 total[name] += value
         return total

@@ -248,6 +248,12 @@ class Pipeline:
             rows = connection.execute(text("SELECT device, tick, body FROM sealed_ticks ORDER BY device, tick"))
             return [Tick(row.device, row.tick, bytes(row.body)) for row in rows]
 
+    def stored(self) -> frozenset[Identity]:
+        """Every record that lies in the journal, or for a sealed tick in the cohort store."""
+        ticks = set(self.ticks())
+        sealed = {key for key, one in self.traffic.committed.items() if isinstance(one, Tick) and one in ticks}
+        return frozenset(self.journal()) | sealed
+
     # --- the books ------------------------------------------------------------------------------------------
 
     def balance(self, missing: frozenset[Identity] = frozenset()) -> None:

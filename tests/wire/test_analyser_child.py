@@ -4,18 +4,25 @@ What a code's holder reads is what the run said, each run is handed to the agent
 stopped or replaced at any step costs time and nothing else.
 """
 
+import contextlib
+import secrets
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edge.children.analyser import ANSWER_S, PING_S
 from edge.children.keeper import ForkServer
+from edge.core.visit import new_sample_id
 from edge.ports import Found, Happening, Lost, OrderSettled, OrderWanted, ResultsCame, ResultsSealed
+from edge.wire import astm_frames as frames
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
-from tests.support.forked import Ward, children_of, fork_server, kill, state_of, the_child, ward
+from tests.support.fake_analyser import result
+from tests.support.forked import Ward, children_of, fork_server, keys_of, kill, revive, state_of, the_child, ward
 from tests.support.process import wait_until
 from tests.support.simulators import RunningAnalyser, running_analyser
 
@@ -115,6 +122,82 @@ def test_what_was_typed_about_a_person_is_never_said_to_the_agent(server: ForkSe
             assert word not in said
 
 
+# --- bytes ahead of their time -----------------------------------------------------------------------------------
+
+
+class Peer:
+    """An analyser that sends whole transfers without waiting for an answer, as none should."""
+
+    def __init__(self, listener: socket.socket, one: Ward) -> None:
+        one.until(lambda: one.count(Found) == 1)
+        self._end, _ = listener.accept()
+        self._end.settimeout(5)
+        self._one = one
+
+    def send(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self._end.sendall(piece)
+            self._one.work(0.01)
+
+    def answers(self, size: int) -> bytes:
+        said = b""
+        while len(said) < size:
+            said += self._end.recv(size - len(said))
+        return said
+
+    def close(self) -> None:
+        self._end.close()
+
+
+@contextmanager
+def _peered(server: ForkServer) -> Iterator[tuple[Ward, Peer]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        with ward(server, where) as one, contextlib.closing(Peer(listener, one)) as peer:
+            yield one, peer
+
+
+def _transfer(text: bytes) -> bytes:
+    return b"\x05" + b"".join(frames.encode(text)) + b"\x04"
+
+
+def _new_sample(one: Ward) -> str:
+    sample = new_sample_id(secrets.randbelow)
+    one.keys[sample] = keys_of()[0]
+    return sample
+
+
+def test_what_an_analyser_sends_ahead_is_carried_to_the_next_child_wherever_it_is_cut(server: ForkServer) -> None:
+    with _peered(server) as (one, peer):
+        size = len(_two_uploads("0" * 20, "1" * 20))
+        for cut in range(1, size, 23):
+            first, second = _new_sample(one), _new_sample(one)
+            stream = _two_uploads(first, second)
+            peer.send(stream[:cut], stream[cut:])
+            one.until(lambda: second in one.results)  # noqa: B023 -- called in this turn
+            assert peer.answers(4) == b"\x06" * 4  # ENQ and a frame, twice
+            assert [dict(one.results[sample].calls)["sars-cov-2"] for sample in (first, second)] == [
+                "positive",
+                "negative",
+            ]
+        assert (one.count(Lost), one.count(Found)) == (0, 1)
+
+
+def _two_uploads(first: str, second: str) -> bytes:
+    return _transfer(result(first, "POSITIVE")) + _transfer(result(second, "NEGATIVE"))
+
+
+def test_a_run_of_somebody_else_is_acknowledged_and_nothing_is_said_of_it(server: ForkServer) -> None:
+    with _peered(server) as (one, peer):
+        peer.send(_transfer(result("QUACKENBUSH", "POSITIVE")))
+        assert peer.answers(2) == b"\x06" * 2
+        one.until(lambda: one.count(ResultsSealed) == 1)
+        assert [said for said in one.said if isinstance(said, ResultsCame | ResultsSealed)] == [
+            ResultsCame(()),
+            ResultsSealed((), ()),
+        ]
+
+
 # --- children that end -----------------------------------------------------------------------------------------
 
 
@@ -185,8 +268,7 @@ def test_a_fork_server_that_is_killed_is_started_again_and_no_run_is_lost() -> N
         wait_until(lambda: state_of(child) in ("", "Z"), timeout_s=5, what="the child's end with its server")
         one.until(lambda: one.count(Lost) == 1)
         one.work(0.5)  # there is no server, and the agent goes on asking
-        server.watch()
-        assert server.pid != before
+        revive(server)
         one.until(lambda: len(one.results) == 1)
         assert _read(one) == ["positive"]
 

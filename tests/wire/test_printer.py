@@ -1,5 +1,6 @@
 """Slips on their real wire: the driver against a printer that was written from the manual alone, with every fault."""
 
+import os
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from tests.support.process import free_port
 from tests.support.simulators import LoopThread
 from tests.support.slips import slip
 
+PICTURES = os.environ.get("KIOSKWATCH_SCREENSHOTS")
 SLIP = slip_bytes(slip("en"))
 
 
@@ -61,6 +63,10 @@ def test_a_slip_comes_out_in_every_language(tmp_path: Path, language: str) -> No
         print_slip(printer.where, slip_bytes(slip(language)), timeout_s=10)
         assert len(printer.slips) == 1
         assert 1000 < int.from_bytes(printer.slips[0][20:24]) < 2500  # rows of the picture
+        if PICTURES is not None:
+            folder = Path(PICTURES) / "kiosk"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"slip-{language}.png").write_bytes(printer.slips[0])  # the slip of a test code
 
 
 def test_the_picture_on_paper_is_the_picture_that_was_drawn(tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ async function load(path, progress, signal) {
     const total = Number(answer.headers.get("content-length"));
     const parts = [];
     let done = 0;
-    for (const reader = answer.body.getReader(); ; ) {
-      const { value, done: ended } = await reader.read();
-      if (ended) break;
+    const reader = answer.body.getReader();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const { value } = part;
       clearTimeout(watch);
       watch = setTimeout(giveUp, SILENCE_MS);
       parts.push(value);
@@ -52,7 +52,9 @@ async function load(path, progress, signal) {
       if (done > FILE_BYTES_MAX) throw new Error("longer than any file of ours");
       progress(done, Math.max(total, done));
     }
-    return new Uint8Array(await new Blob(parts).arrayBuffer());
+    const whole = new Uint8Array(await new Blob(parts).arrayBuffer());
+    signal.throwIfAborted(); // the visitor may have gone on at the last moment
+    return whole;
   } finally {
     clearTimeout(watch);
     signal.removeEventListener("abort", giveUp);

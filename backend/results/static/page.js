@@ -3,7 +3,7 @@
 // Whatever the code, one look-up asks for clock.json and then for one cohort file, and for nothing afterwards.
 
 import { CodeError, PRACTICE_TICK, parseCode, parseFragment, parseGroup, split } from "./claim.js";
-import { clockError, cohortFor, liveCohorts, phaseOf } from "./clock.js";
+import { clockError, cohortFor, liveCohorts, phaseOf, waitSeconds } from "./clock.js";
 import { BusyError, loadClock, loadCohort, loadNotice } from "./look.js";
 import { findResult, keysOf } from "./record.js";
 import { chosenLanguage, speech as speechOf } from "./speech.js";
@@ -13,6 +13,7 @@ const SHOWN_S = 120;
 const WARNED_S = 30;
 const CLOCK_FRESH_MS = 60_000;
 const PROGRESS_MS = 100;
+const WAIT_MS_MAX = 7 * 86_400_000; // browsers fire timers of more than 24 days at once
 
 let speech;
 let notice = null;
@@ -22,7 +23,8 @@ let clock = null;
 let clockAt = 0;
 let running = new AbortController();
 let again = () => {};
-let shown = null; // {result, since, passed} while a result is on the screen
+let waiting; // the timer that says when a result has become ready
+let shown = null; // {result, since, warned} while a result is on the screen
 
 const at = (id) => document.getElementById(id);
 
@@ -31,7 +33,8 @@ export async function start(fragment) {
   speech = await speechOf(chosenLanguage(navigator.languages));
   loadNotice().then((loaded) => {
     notice = loaded;
-    redraw();
+    view.drawFrame(speech, notice, choose);
+    show(state); // the district's speed decides how long there is to wait
   });
   listen();
   if (fragment) fromLink(fragment);
@@ -52,7 +55,7 @@ function listen() {
     if (fragment) fromLink(fragment);
   });
   window.addEventListener("pagehide", () => {
-    if (asked || shown) forget("forgotten");
+    if (asked || shown || at("code").value) forget("forgotten");
   });
   setInterval(countDown, 1000);
   document.addEventListener("visibilitychange", countDown);
@@ -160,7 +163,7 @@ async function attempt(action) {
 
 async function renewClock(signal, always = false) {
   const age = Date.now() - clockAt;
-  if (!always && age >= 0 && age < CLOCK_FRESH_MS) return;
+  if (!always && age >= 0 && age < CLOCK_FRESH_MS / view.speedOf(notice)) return;
   clock = await loadClock(signal);
   clockAt = Date.now();
 }
@@ -225,6 +228,7 @@ function reveal(result) {
 function restartCountdown() {
   shown.since = { wall: Date.now(), steady: performance.now() };
   shown.warned = false;
+  view.announce(""); // so that the same warning is heard a second time
 }
 
 // The steady clock may stand still while a device sleeps, and the wall clock may be set back: the later one counts.
@@ -281,8 +285,21 @@ const ACTIONS = {
 function show(next) {
   const moved = next.name !== state.name;
   state = next;
+  clearTimeout(waiting);
+  if (next.phase === "early") wait(1000 * waitSeconds(asked.readyTick, clock, view.speedOf(notice)));
   draw();
   if (moved) view.focusTitle();
+}
+
+function wait(ms) {
+  if (ms <= WAIT_MS_MAX) waiting = setTimeout(nowReady, ms);
+}
+
+/** The time has come, by the district's clock; nothing is asked for before a press. */
+function nowReady() {
+  if (state.name !== "prompt") return;
+  show({ name: "prompt", phase: "ready" });
+  view.announce(speech.say("readyTitle"));
 }
 
 function redraw() {
@@ -303,7 +320,7 @@ function drawNow() {
     view.drawResult(shown.result, { speech, notice }, ACTIONS);
     countDown();
   } else {
-    const speed = notice?.speed ?? 1;
+    const speed = view.speedOf(notice);
     const wrong = speed === 1 && clock ? clockError(clockAt, clock) : 0; // a simulated district has a calendar of its own
     const practice = asked?.readyTick === PRACTICE_TICK;
     view.drawState(state, { ...asked, clock, speed, clockError: wrong, practice, speech }, ACTIONS);

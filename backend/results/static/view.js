@@ -43,13 +43,18 @@ function drawLanguages(speech, choose) {
 }
 
 function drawNotice(speech, notice) {
-  const speed = notice?.speed ?? 1;
+  const speed = speedOf(notice);
   at("simulated").hidden = speed === 1;
   at("simulated").textContent = speed === 1 ? "" : speech.say("simulated", { speed });
   const rows = NOTICE.map((field) => [speech.say(field), noticeText(notice, field, speech.language)]);
   if (notice?.page_hash) rows.push([speech.say("fingerprint"), notice.page_hash]);
   const said = rows.filter(([, text]) => text);
   at("notice").replaceChildren(...said.flatMap(([name, text]) => [element("dt", {}, name), element("dd", { dir: "auto" }, text)]));
+}
+
+/** How many times faster than real time the district's clock runs; 1 but for a simulated district. */
+export function speedOf(notice) {
+  return notice?.speed > 0 ? Number(notice.speed) : 1;
 }
 
 function noticeText(notice, field, language) {

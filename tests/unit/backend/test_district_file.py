@@ -79,6 +79,8 @@ MISTAKES = [
     ('languages = ["en", "zh"]', 'languages = ["tlh"]', "some of ar"),
     ('id = "turtle-bay"', 'id = "Turtle Bay"', "an id is"),
     ('targets = ["sars-cov-2"]', 'targets = ["sars-cov-2", "sars-cov-2"]', "different targets"),
+    ('targets = ["sars-cov-2"]', 'targets = ["a", "b", "c", "d", "e"]', "at most 4 different targets"),
+    ('targets = ["sars-cov-2"]', 'targets = ["respiratory-virus-1", "r-2", "r-3", "respiratory-virus-4"]', "shorten"),
     ('id = "z2"', 'id = "z1"', "twice"),
     ("population = 50912", "population = 0", "1 or more"),
     ("population = 50912", 'population = "many"', "Expected `int | null`"),

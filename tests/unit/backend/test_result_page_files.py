@@ -64,7 +64,14 @@ def test_a_page_has_no_script_style_picture_or_address_of_anybody_else(page: Pat
         target = (page.parent / address).resolve()
         assert ":" not in address
         assert target.is_file() or target == STATIC
-    assert re.search(r'<html lang="(\w\w)" dir="(ltr|rtl)">', text)
+    assert re.search(r'<html lang="(\w\w)" dir="(ltr|rtl)"', text)
+
+
+def test_no_translation_service_is_offered_a_result() -> None:
+    """A browser that translates sends the text to somebody else; the page has six languages of its own."""
+    index = (STATIC / "index.html").read_text()
+    assert ' translate="no">' in index
+    assert '<meta name="google" content="notranslate">' in index
 
 
 def test_the_code_uses_nothing_that_trusted_types_forbid_and_keeps_nothing() -> None:

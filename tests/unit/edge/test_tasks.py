@@ -134,7 +134,13 @@ def test_a_clock_that_is_set_back_does_not_silence_the_sensor(bench: Bench) -> N
     assert sensor.asked == 1
 
 
-def _health(bench: Bench, daily: Callable[[], dict[str, float]], kind: str = "kiosk") -> HealthTask:
+def _health(
+    bench: Bench,
+    daily: Callable[[], dict[str, float]],
+    kind: str = "kiosk",
+    *,
+    at_window_end: Callable[[], dict[str, float]] = dict,
+) -> HealthTask:
     return HealthTask(
         kind=kind,
         schedule=Schedule(3600, 17),
@@ -145,7 +151,20 @@ def _health(bench: Bench, daily: Callable[[], dict[str, float]], kind: str = "ki
         recorder=bench.recorder,
         clock=bench.clock,
         quality=bench.quality,
+        at_window_end=at_window_end,
+        window_s=6 * 3600,
     )
+
+
+def test_paper_is_told_once_a_window_after_its_end_whenever_it_changed(bench: Bench) -> None:
+    level = [2.0]
+    task = _health(bench, dict, at_window_end=lambda: {"paper_level": level[0]})
+    for minute in range(20 * 60):
+        level[0] = float(minute // 400 % 3)  # changes at times of its own
+        task.step()
+        bench.clock.move(60)
+    told = [hour for hour, row in enumerate(bench.rows("health")) if "paper_level" in str(row)]
+    assert told == [0, 6, 12, 18]
 
 
 def test_health_is_said_as_of_fixed_times_in_coarse_steps_and_controls_once_a_day(

@@ -1,6 +1,7 @@
 """The public folder as ticks go by, over restarts, and while the store is away."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +71,17 @@ class Site:
         self.publisher = Publisher(CohortStore(self.reading), self.public, self.clock, filler=opaque)
 
 
+@pytest.fixture(scope="module")
+def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store, made once: each test works on a copy."""
+    folder = tmp_path_factory.mktemp("empty cohorts")
+    open_for_writing(f"sqlite:{folder}", "cohorts").close()
+    return folder
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, empty_state: Path) -> Iterator[Site]:
+    shutil.copytree(empty_state, tmp_path / "state")
     spec, clock = f"sqlite:{tmp_path / 'state'}", SetClock()
     with open_for_writing(spec, "cohorts") as writing, open_for_reading(spec, "cohorts") as reading:
         publisher = Publisher(CohortStore(reading), tmp_path / "public", clock, filler=opaque)
