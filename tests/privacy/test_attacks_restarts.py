@@ -123,6 +123,7 @@ class Site:
                 for seconds in passes_s:
                     agent.clock.move(seconds)
                     agent.turns(3)
+                agent.judge_all()  # not after a cut: what was sent then comes again
             finally:
                 self.now_ns = agent.clock.ns
                 fresh = [self._said(one.payload) for one in agent.uplink.of("release")]
