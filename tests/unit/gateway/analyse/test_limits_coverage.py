@@ -21,6 +21,7 @@ def _noise(rng: np.random.Generator, epsilon: float, draws: int) -> IntArray:
     return added
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("tests_a_day", [20, 60, 200])
 @pytest.mark.parametrize(("days", "windows_a_day"), [(1, 1), (1, 4), (7, 1), (7, 4)])
