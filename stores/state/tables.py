@@ -210,6 +210,7 @@ SITES: Final = Table(
     _text("names"),
     _text("valid_from", null=True),
     _text("valid_to", null=True),
+    _big("population", null=True),
     _flag("retired"),
 )
 DEVICES: Final = Table(
