@@ -38,6 +38,10 @@ from backend.devices.registry import LiveRegistry, targets_of
 from backend.devices.routes import DeviceRoutes
 from backend.devices.visitors import VisitTerms, languages_of, notice_of
 from backend.errors import OperatorError
+from backend.restricted.door import RestrictedDoor
+from backend.restricted.projection import OpeningProjection
+from backend.restricted.routes import RestrictedRoutes
+from backend.restricted.service import OpeningService
 from backend.results.page_hash import page_hash
 from backend.settings import BackendSettings
 from backend.web import openapi
@@ -53,14 +57,17 @@ from backend.web.security import BodyLimit, RateLimits, SecurityHeaders
 from backend.web.states import OtherState, Reports, Signals
 from backend.web.words import Languages, Words
 from contracts.clock import Clock
+from contracts.query import READABLE, RESTRICTED
 from contracts.windows import NS, to_datetime
 from dashboards.boards import district as district_board
 from dashboards.boards import pipeline as pipeline_board
 from stores.series.open import open_series
+from stores.series.port import TimeSeriesStore
 from stores.state.database import Database, open_for_writing
 
 POLL_S: Final = 0.25  # DESIGN §3 asks for at most 500 ms; a safety alert is on the screen within 2 s
 PROJECT_S: Final = 0.5
+OPENINGS_S: Final = 1.0
 POLL_LATE_S: Final = 5.0
 TICK_S: Final = 2.0  # how often open pages look again while time runs fast
 SLOW_TICK_S: Final = 10.0
@@ -79,6 +86,7 @@ class Core:
     limits: RateLimits
     accounts: AccountService
     enrolment: EnrolmentService
+    openings: OpeningService
 
     def close(self) -> None:
         """Let go of the state."""
@@ -102,6 +110,7 @@ def _core(settings: BackendSettings, clock: Clock, database: Database) -> Core:
     registry = LiveRegistry(database, audit=audit, clock=clock)
     ensure_deployment_key(settings.ca_dir)
     broker = settings.broker_public
+    accounts = AccountService(database, audit=audit, clock=clock, wall_s=_wall_s, passwords=Passwords(), limits=limits)
     return Core(
         settings=settings,
         clock=clock,
@@ -109,9 +118,8 @@ def _core(settings: BackendSettings, clock: Clock, database: Database) -> Core:
         registry=registry,
         audit=audit,
         limits=limits,
-        accounts=AccountService(
-            database, audit=audit, clock=clock, wall_s=_wall_s, passwords=Passwords(), limits=limits
-        ),
+        accounts=accounts,
+        openings=OpeningService(database, accounts=accounts, audit=audit, clock=clock, wall_s=_wall_s),
         enrolment=EnrolmentService(
             database,
             authority=ensure_authority(settings.ca_dir, _now()),
@@ -151,12 +159,9 @@ class Backend:
     def __init__(self, core: Core) -> None:
         settings = core.settings
         self._core = core
-        self._series = open_series(
-            settings.series,
-            writes=frozenset({"alerts"}),
-            org=settings.series_org,
-            token_dir=settings.series_token_dir,
-        )
+        self._series = _open_series(settings, reads=frozenset(READABLE), writes=frozenset({"alerts"}))
+        # Read by the door alone, for two officers together; its token is opened nowhere else.
+        self._behind_door = _open_series(settings, reads=frozenset({RESTRICTED}))
         self.hub = LiveHub()
         self._counters = Counters()
         self._ingest = OtherState(settings.state, "ingest")
@@ -170,8 +175,14 @@ class Backend:
             changed=lambda alert: self.hub.publish("alerts", b'{"id":%d}' % alert),
         )
         projection = AlertProjection(core.database, self._series)
+        opened = OpeningProjection(core.database, self._series, self._district)
         self._poller = self._loop("alerts", self._poll, POLL_S)
-        self._loops = (self._poller, self._loop("projection", projection.advance, PROJECT_S))
+        self._loops = (
+            self._poller,
+            self._loop("projection", projection.advance, PROJECT_S),
+            self._loop("openings", core.openings.advance, OPENINGS_S),
+            self._loop("opened", opened.advance, OPENINGS_S),
+        )
         self._pages = Pages(
             languages=Languages(lambda: core.registry.get().district.utc_offset_s),
             clock=core.clock,
@@ -185,12 +196,16 @@ class Backend:
         for loop in self._loops:
             loop.stop()
         self._series.close()
+        self._behind_door.close()
         self._ingest.close()
         self._analyse.close()
 
     def _loop(self, name: str, step: Callable[[], int], every_s: float) -> Loop:
         failed = self._counters.failures.labels(name).inc
         return Loop(name, step, every_s=every_s, real_s=self._core.clock.real_s, failed=failed)
+
+    def _district(self) -> str:
+        return self._core.registry.get().district.id
 
     def _poll(self) -> int:
         taken = self._alerts.poll()
@@ -244,6 +259,8 @@ class Backend:
         devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure)
         live = LiveRoutes(self.hub, core.accounts.signed_in)
         series = SeriesRoutes(ports, pages=pages, cache=cache)
+        door = RestrictedDoor(self._behind_door, core.openings, clock=core.clock, district=self._district)
+        restricted = RestrictedRoutes(core.openings, door, pages, ports.names, core.clock)
         for programs in (
             series,
             boards,
@@ -251,9 +268,10 @@ class Backend:
             alerts,
             devices,
             accounts,
+            restricted,
         ):  # the busiest first: routes are tried in order
             app.include_router(programs.api(), prefix="/api/v1")
-        for feature in (accounts, boards, panels, alerts, devices, live):
+        for feature in (accounts, boards, panels, alerts, devices, restricted, live):
             app.include_router(feature.pages())
         for machines in (
             self._operations(admin),
@@ -317,6 +335,14 @@ class Backend:
         while True:
             await asyncio.sleep(pause_s)
             self.hub.publish("tick")
+
+
+def _open_series(
+    settings: BackendSettings, *, reads: frozenset[str], writes: frozenset[str] = frozenset()
+) -> TimeSeriesStore:
+    return open_series(
+        settings.series, reads=reads, writes=writes, org=settings.series_org, token_dir=settings.series_token_dir
+    )
 
 
 def _unused(_: object) -> None:

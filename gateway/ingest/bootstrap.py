@@ -52,7 +52,11 @@ class Ingest:
         registry = RegistryReader(lambda: open_for_reading(settings.state, "backend"), clock)
         stack.callback(registry.close)
         series = open_series(
-            settings.series, writes=SERIES, org=settings.series_org, token_dir=settings.series_token_dir
+            settings.series,
+            reads=frozenset(),  # it writes `restricted` and asks nothing of any bucket
+            writes=SERIES,
+            org=settings.series_org,
+            token_dir=settings.series_token_dir,
         )
         stack.callback(series.close)
         self.verifier = Verifier(settings.verifiers)
