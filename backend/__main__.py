@@ -18,14 +18,19 @@ from backend.accounts.admin_routes import UserRequest, act_on_accounts
 from backend.accounts.roles import ROLES
 from backend.bootstrap import Backend, apply_district_file, open_core
 from backend.devices.admin_routes import DeviceRequest, act_on_device
-from backend.errors import BackendError
+from backend.devices.release_log import SHOWN, as_text, log_lines
+from backend.errors import BackendError, OperatorError
 from backend.settings import BackendSettings, read_settings
 from backend.web.client import NotRunningError, ask
 from backend.web.server import Certificate, check_certificate, listen, serve
 from stores.errors import SchemaTooNewError, SpecError, StoreError, WriterLockedError
+from stores.state.database import open_for_reading
+from stores.state.devices import load_registry
+from stores.state.release_log import releases_of
 
 OPERATOR_MUST_ACT: Final = 2
 CRASHED: Final = 1
+MAX_RELEASES: Final = 100_000  # of one kiosk: 68 years of windows of six hours
 DEFAULT_SETTINGS: Final = Path("var/backend.toml")
 _STOPS: Final = (WriterLockedError, SchemaTooNewError, SpecError)
 
@@ -65,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     actions = devices.add_subparsers(required=True, metavar="ACTION")
     for action, text in _DEVICE_ACTIONS.items():
         _command(actions, action, text, _device).add_argument("device")
+    released = _command(actions, "release-log", "print what a kiosk released, the newest first", _release_log)
+    released.add_argument("device")
+    released.add_argument("--limit", type=int, default=SHOWN, metavar="N", help="how many windows")
     return parser
 
 
@@ -149,6 +157,18 @@ def _device(wanted: argparse.Namespace, settings: BackendSettings) -> int:
         _tell(f"{answer['token']}")
     else:
         _tell(f"{wanted.device}: {answer.get('certificates')} certificates withdrawn")
+    return 0
+
+
+def _release_log(wanted: argparse.Namespace, settings: BackendSettings) -> int:
+    with open_for_reading(settings.state, "backend") as database:
+        registry = load_registry(database)
+    with open_for_reading(settings.state, "ingest") as database:
+        found = releases_of(database, wanted.device, min(max(1, wanted.limit), MAX_RELEASES))
+    if not found:
+        raise OperatorError("Nothing was received from a kiosk %(device)s.", device=wanted.device)
+    for line in log_lines(found):
+        _tell(as_text(line, registry.district.utc_offset_s))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,7 +32,7 @@ from backend.clocks import district_clock, wall_ns
 from backend.devices.admin_routes import DeviceAdmin
 from backend.devices.authority import ensure_authority, ensure_deployment_key
 from backend.devices.condition import Fleet
-from backend.devices.district_file import parse_district
+from backend.devices.district_file import DistrictFile, parse_district
 from backend.devices.enrolment import BrokerAnswer, EnrolmentService
 from backend.devices.registry import LiveRegistry, targets_of
 from backend.devices.routes import DeviceRoutes
@@ -44,6 +44,11 @@ from backend.restricted.routes import RestrictedRoutes
 from backend.restricted.service import OpeningService
 from backend.results.page_hash import page_hash
 from backend.settings import BackendSettings
+from backend.sharing.admin_routes import SharingAdmin
+from backend.sharing.packages import Sources
+from backend.sharing.projection import SharingProjection
+from backend.sharing.routes import SharingRoutes
+from backend.sharing.service import SharingService
 from backend.web import openapi
 from backend.web.administration import AdminOnly, ensure_admin_token
 from backend.web.assets import Assets
@@ -54,7 +59,7 @@ from backend.web.operations import Counters, Operations
 from backend.web.pages import Frame, Pages
 from backend.web.problems import LastResort, Problems
 from backend.web.security import BodyLimit, RateLimits, SecurityHeaders
-from backend.web.states import OtherState, Reports, Signals
+from backend.web.states import OtherState, Releases, Reports, Signals, instrument_models
 from backend.web.words import Languages, Words
 from contracts.clock import Clock
 from contracts.query import READABLE, RESTRICTED
@@ -63,11 +68,13 @@ from dashboards.boards import district as district_board
 from dashboards.boards import pipeline as pipeline_board
 from stores.series.open import open_series
 from stores.series.port import TimeSeriesStore
-from stores.state.database import Database, open_for_writing
+from stores.state.database import Database, open_for_reading, open_for_writing
+from stores.state.devices import load_registry
 
 POLL_S: Final = 0.25  # DESIGN §3 asks for at most 500 ms; a safety alert is on the screen within 2 s
 PROJECT_S: Final = 0.5
 OPENINGS_S: Final = 1.0
+SHARED_S: Final = 5.0
 POLL_LATE_S: Final = 5.0
 TICK_S: Final = 2.0  # how often open pages look again while time runs fast
 SLOW_TICK_S: Final = 10.0
@@ -87,6 +94,7 @@ class Core:
     accounts: AccountService
     enrolment: EnrolmentService
     openings: OpeningService
+    sharing: SharingService
 
     def close(self) -> None:
         """Let go of the state."""
@@ -131,17 +139,23 @@ def _core(settings: BackendSettings, clock: Clock, database: Database) -> Core:
             broker=BrokerAnswer(broker.host, broker.port, broker.tls),
             simulated=settings.simulated,
         ),
+        sharing=SharingService(database, audit=audit, clock=clock),
     )
+
+
+def read_district(settings: BackendSettings) -> DistrictFile:
+    """Read and check district.toml; OperatorError says what is wrong with it."""
+    try:
+        text = settings.district.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise OperatorError("%(path)s cannot be read: it must be a UTF-8 text file.", path=settings.district) from exc
+    return parse_district(text, real=not settings.simulated)
 
 
 def apply_district_file(core: Core) -> list[str]:
     """Check district.toml and make the registry what it says; return what changed, a line each."""
-    path = core.settings.district
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise OperatorError("%(path)s cannot be read: it must be a UTF-8 text file.", path=path) from exc
-    file = parse_district(text, real=not core.settings.simulated)
+    file = read_district(core.settings)
+    core.sharing.agreements_are(file.agreement)
     core.enrolment.tell_visitors(
         VisitTerms(
             results_origin=file.results.origin or core.settings.results_origin,
@@ -151,6 +165,26 @@ def apply_district_file(core: Core) -> list[str]:
         )
     )
     return core.registry.apply(file)
+
+
+@contextlib.contextmanager
+def opened_for_sharing(settings: BackendSettings, now_ns: int) -> Iterator[Sources]:
+    """Open what a package is made of, for reading; a StoreError says what cannot be."""
+    ingest = OtherState(settings.state, "ingest")
+    with contextlib.ExitStack() as stack:
+        stack.callback(ingest.close)
+        database = stack.enter_context(open_for_reading(settings.state, "ingest"))
+        registry = load_registry(stack.enter_context(open_for_reading(settings.state, "backend")))
+        series = _open_series(settings, reads=frozenset(READABLE))
+        stack.callback(series.close)
+        yield Sources(
+            series=series,
+            ingest=database,
+            registry=registry,
+            models=instrument_models(ingest),
+            now_ns=now_ns,
+            simulated=settings.simulated,
+        )
 
 
 class Backend:
@@ -177,11 +211,13 @@ class Backend:
         projection = AlertProjection(core.database, self._series)
         opened = OpeningProjection(core.database, self._series, self._district)
         self._poller = self._loop("alerts", self._poll, POLL_S)
+        shared = SharingProjection(core.database, self._series, self._district)
         self._loops = (
             self._poller,
             self._loop("projection", projection.advance, PROJECT_S),
             self._loop("openings", core.openings.advance, OPENINGS_S),
             self._loop("opened", opened.advance, OPENINGS_S),
+            self._loop("sharing", shared.advance, SHARED_S),
         )
         self._pages = Pages(
             languages=Languages(lambda: core.registry.get().district.utc_offset_s),
@@ -256,7 +292,8 @@ class Backend:
         alerts = AlertRoutes(self._alerts, pages, ports.names, boards.alert_figure)
         reports = Reports(self._ingest)
         fleet = Fleet(core.registry, reports, self._series, clock=core.clock, now=_now)
-        devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure)
+        released = Releases(self._ingest).of
+        devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure, released)
         live = LiveRoutes(self.hub, core.accounts.signed_in)
         series = SeriesRoutes(ports, pages=pages, cache=cache)
         door = RestrictedDoor(self._behind_door, core.openings, clock=core.clock, district=self._district)
@@ -271,12 +308,14 @@ class Backend:
             restricted,
         ):  # the busiest first: routes are tried in order
             app.include_router(programs.api(), prefix="/api/v1")
-        for feature in (accounts, boards, panels, alerts, devices, restricted, live):
+        sharing = SharingRoutes(core.sharing, core.registry.get, pages)
+        for feature in (accounts, boards, panels, alerts, devices, live, restricted, sharing):
             app.include_router(feature.pages())
         for machines in (
             self._operations(admin),
             AccountAdmin(core.accounts, admin),
             DeviceAdmin(core.enrolment, admin),
+            SharingAdmin(core.sharing, core.registry.get, admin),
         ):
             app.include_router(machines.routes())
         add_public(app.router, "/static/{name:path}", pages.assets.answer)

@@ -55,6 +55,12 @@ class NotAllowedError(BackendError):
     status = HTTPStatus.FORBIDDEN
 
 
+class AgreementError(BackendError):
+    """No agreement covers this: conclude one and write it into district.toml, or share less."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
 class MustChangePasswordError(NotAllowedError):
     """The first password is still in force: change it before anything else."""
 

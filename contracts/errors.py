@@ -60,3 +60,7 @@ class SealError(ContractError):
 
 class CohortError(ContractError):
     """A public file that is not one: "not available"; fetch it again later."""
+
+
+class SharingError(ContractError):
+    """A package for an authority that does not hold: do not use it; ask its sender for it again."""

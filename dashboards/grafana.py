@@ -36,6 +36,7 @@ _UNITS: Final[Mapping[Unit, str]] = {
     "statistic": "none",
     "yes_no": "none",
     "alerts": "none",
+    "packages": "none",
 }
 _COLOURS: Final[Mapping[Severity, str]] = {"note": "yellow", "warning": "orange", "critical": "red"}
 _DASHED: Final = {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [6, 4]}}

@@ -12,7 +12,9 @@ from typing import Final, Literal
 
 from contracts.query import Function, SeriesQuery
 
-Unit = Literal["share", "tests", "kiosks", "ppm", "percent", "days", "records", "statistic", "yes_no", "alerts"]
+Unit = Literal[
+    "share", "tests", "kiosks", "ppm", "percent", "days", "records", "statistic", "yes_no", "alerts", "packages"
+]
 Style = Literal["line", "points", "bars", "lower", "upper"]
 Kind = Literal["timeseries", "stat"]
 Scope = Literal["zone", "district"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,7 @@ from firmware_sim.scenarios.programme import QUIET, Programme, programme
 from firmware_sim.scenarios.visitors import Kiosk, arrivals
 from firmware_sim.slot import Slot
 from firmware_sim.transport import PtyPort, TcpPort
+from firmware_sim.tray import Tray
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,12 @@ class District:
         self._config = config
         self._clock = clock
         self._programme = None if config.scenario is None else programme(config.scenario, seed=config.seed)
+        # Where a real person may come, the slip has to be seen; simulated people need none.
+        self._trays = {
+            one.device: Tray(time.monotonic)
+            for one in config.instruments
+            if isinstance(one, AnalyserConfig) and one.slot is not None
+        }
         self._running: list[_Running] = []
         self._announcer: asyncio.Task[None] | None = None
 
@@ -98,7 +106,7 @@ class District:
         self._running.append(running)
         where = await port.open()
         if config.slot is not None:
-            running.slot = Slot(config.slot, analyser.insert)
+            running.slot = Slot(config.slot, analyser.insert, self._trays.get(config.device))
             await running.slot.open()
         if self._programme is not None and config.visitors:
             running.people = asyncio.create_task(analyser.run(*self._people(self._programme, config)))
@@ -118,7 +126,8 @@ class District:
     async def _open_printer(self, config: PrinterConfig) -> str:
         if config.listen is None:
             raise ConfigError(f"{config.device} has nowhere to listen")
-        printer = Printer(config.device, fault=config.fault, pictures=config.pictures)
+        tray = self._trays.get(config.device)
+        printer = Printer(config.device, fault=config.fault, pictures=config.pictures, tray=tray)
         host, number = config.listen.host, config.listen.port
         port = TcpPort(printer, host=host, port=number, fault=Fault.NONE, line=MODBUS_LINE, first_stays=True)
         printer.unplug = port.unplug

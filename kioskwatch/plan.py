@@ -26,6 +26,7 @@ DEMO_HISTORY_SOURCE: Final = "NYC Department of Health and Mental Hygiene, nyche
 
 T_MAX_S: Final = 2700  # a cartridge's longest run, and when the cabinet's door opens
 INSERTION_REAL_S: Final = 30  # for people at a simulated kiosk; simulated visitors take none
+MAX_INSERTION_S: Final = 18_000  # of the district: a kiosk has rows for the ticks until then, and no more
 MODULES: Final = 4
 # One reading message a real second at ×600, beside a tick of 600 s (DESIGN §14); a minute in slower districts.
 SAMPLE_PERIOD_S: Final = 600
@@ -290,7 +291,7 @@ def _cabinet_instrument(district: District, device: DeviceEntry, ports: Ports) -
             "link": f"tcp:127.0.0.1:{ports[device.id].analyser}",
             "modules": MODULES,
             "t_max_s": T_MAX_S,
-            "insertion_s": INSERTION_REAL_S * district.speed,
+            "insertion_s": min(INSERTION_REAL_S * district.speed, MAX_INSERTION_S),
             "assay": assay.code,
             "targets": list(assay.targets),
         }

@@ -32,9 +32,9 @@ class AuditLog:
             detail=msgspec.json.encode(detail).decode(),
         )
 
-    def latest(self, before_id: int | None = None) -> list[AuditRow]:
-        """Return the newest rows, or those before a row."""
-        return self._audit.latest(PAGE_ROWS, before_id)
+    def latest(self, before_id: int | None = None, *, action: str | None = None) -> list[AuditRow]:
+        """Return the newest rows, of one action or of all, or those before a row."""
+        return self._audit.latest(PAGE_ROWS, before_id, action=action)
 
     def broken_at(self) -> int | None:
         """Return the id of the first row that does not fit the chain; None = every row fits."""

@@ -30,6 +30,7 @@ UNITS: Final[Mapping[str, str]] = {
     "statistic": "",
     "yes_no": "",
     "alerts": "",
+    "packages": N_("packages"),
 }
 _DIGITS: Final[Mapping[str, int]] = {"share": 1, "statistic": 2, "percent": 0}
 

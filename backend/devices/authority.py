@@ -5,6 +5,7 @@
     server.key server.pem    P-256, broker and console (serverAuth)
     gateway.key gateway.pem  P-256, ingest at the broker: CN=_gw-main (clientAuth)
     deployment.key .pub      Ed25519, signs what devices are told; the private half is read by ingest alone
+    sharing.key .pub         Ed25519, signs packages for authorities; made at the first use
 
 Devices make their own keys and send a signing request; no private key of a device is ever here (DESIGN §12).
 Certificates live in real time, so callers hand in the real `now`. Each `ensure`/`issue` may be called at every start.
@@ -35,6 +36,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backend.errors import AuthorityError, InputError
 from backend.web.words import N_
+from contracts.sharing import public_text
 
 GATEWAY_NAME: Final = "_gw-main"
 DEVICE_DAYS: Final = 30  # DESIGN §12; the device renews at two thirds
@@ -187,9 +189,21 @@ def issue_gateway(folder: Path, now: datetime) -> None:
 
 def ensure_deployment_key(folder: Path) -> None:
     """Make deployment.key and deployment.pub unless they are there; the public half is given out at enrolment."""
-    key_path = folder / "deployment.key"
-    if key_path.exists() and (folder / "deployment.pub").exists():
+    if (folder / "deployment.key").exists() and (folder / "deployment.pub").exists():
         return
+    raw = _ensure_signing_key(folder, "deployment").public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    _write(folder / "deployment.pub", base64.urlsafe_b64encode(raw).rstrip(b"=") + b"\n")
+
+
+def ensure_sharing_key(folder: Path) -> Ed25519PrivateKey:
+    """Return the key that signs packages for authorities, made at its first use; AuthorityError when it is damaged."""
+    key = _ensure_signing_key(folder, "sharing")
+    _write(folder / "sharing.pub", public_text(key.public_key()).encode() + b"\n")
+    return key
+
+
+def _ensure_signing_key(folder: Path, name: str) -> Ed25519PrivateKey:
+    key_path = folder / f"{name}.key"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not key_path.exists():
         fresh = Ed25519PrivateKey.generate()
@@ -197,8 +211,7 @@ def ensure_deployment_key(folder: Path) -> None:
     key = _load_key(key_path)
     if not isinstance(key, Ed25519PrivateKey):
         raise AuthorityError("%(path)s is not an Ed25519 key.", path=key_path)
-    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    _write(folder / "deployment.pub", base64.urlsafe_b64encode(raw).rstrip(b"=") + b"\n")
+    return key
 
 
 def certificate_facts(pem: bytes | str) -> CertificateFacts:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from backend.devices.agreements import Agreement, wrong_agreements
 from backend.devices.file_lines import At, Lines
 from backend.devices.visitors import Fault, NoticeEntry, ResultsEntry, unfinished, wrong_form
 from backend.errors import DistrictFileError
@@ -121,6 +122,7 @@ class DistrictFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     device: tuple[DeviceEntry, ...] = ()
     limit: tuple[LimitEntry, ...] = ()
     stuck: tuple[StuckEntry, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     results: ResultsEntry = ResultsEntry()
     notice: NoticeEntry = NoticeEntry()
 
@@ -195,7 +197,7 @@ def _split_path(message: str) -> tuple[str, str]:
 
 
 def _check_sizes(file: DistrictFile, lines: Lines) -> None:
-    for table in ("assay", "zone", "site", "device", "limit", "stuck"):
+    for table in ("assay", "zone", "site", "device", "limit", "stuck", "agreement"):
         if len(getattr(file, table)) > MAX_ENTRIES:
             lines.at(table, MAX_ENTRIES).refuse("id", f"at most {MAX_ENTRIES} of these")
 
@@ -221,6 +223,13 @@ def _check_district(file: DistrictFile, lines: Lines) -> None:
 def _check_visitors(file: DistrictFile, lines: Lines) -> None:
     for fault in wrong_form(file.results, file.notice):
         lines.refuse(fault)
+
+
+def _check_agreements(file: DistrictFile, lines: Lines) -> None:
+    targets = {target for assay in file.assay for target in assay.targets}
+    for index, key, sentence in wrong_agreements(file.agreement, targets):
+        lines.at("agreement", index).refuse(key, sentence)
+    _unique((entry.name for entry in file.agreement), "agreement", "name", lines)
 
 
 def _check_assays(file: DistrictFile, lines: Lines) -> None:
@@ -334,6 +343,7 @@ _CHECKS: Final = (
     _check_sites,
     _check_devices,
     _check_rules,
+    _check_agreements,
 )
 
 

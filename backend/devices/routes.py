@@ -1,6 +1,7 @@
 """Devices for technicians (list, one device, its label), and the two doors a device itself comes through."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from io import BytesIO
 from typing import Final
@@ -16,6 +17,7 @@ from backend.accounts.roles import Permission
 from backend.devices.authority import MAX_CSR_BYTES
 from backend.devices.condition import DeviceState, Fleet
 from backend.devices.enrolment import MAX_TOKEN_CHARS, EnrolAnswer, EnrolmentService
+from backend.devices.release_log import SHOWN, LogLine, log_lines
 from backend.devices.views import device_view, list_view
 from backend.errors import NotFoundError
 from backend.web.names import Names
@@ -23,11 +25,17 @@ from backend.web.openapi import answers
 from backend.web.pages import Figure, Pages, json_answer
 from backend.web.viewer import client_address
 from backend.web.words import N_, Words
+from contracts.rows import ReleaseRow
+from stores.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 MAX_SIGNATURE_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 63
 # A device page's chart, drawn by another feature: (device, metric, words) -> figure.
 FigureOf = Callable[[str, str, Words], Figure]
+# What a kiosk released, the newest first: (device, most) -> releases; StoreError when it cannot be read now.
+ReleasesOf = Callable[[str, int], Sequence[ReleaseRow]]
 CHARTED_KINDS: Final[Mapping[str, str]] = {"air_monitor": "co2_ppm"}
 
 
@@ -87,12 +95,14 @@ class DeviceRoutes:
         pages: Pages,
         names: Callable[[Words], Names],
         figure: FigureOf,
+        releases: ReleasesOf,
     ) -> None:
         self._fleet = fleet
         self._enrolment = enrolment
         self._pages = pages
         self._names = names
         self._figure = figure
+        self._releases = releases
 
     def pages(self) -> APIRouter:
         """Return what people use."""
@@ -135,7 +145,18 @@ class DeviceRoutes:
         chart = self._figure(device, metric, words) if metric is not None else None
         certificate = self._enrolment.certificate(device)
         view = device_view(state, certificate, self._names(words), self._fleet.now_ns())
-        return self._pages.answer(request, "device.html", view={**view, "chart": chart}, token=token)
+        view = {**view, "chart": chart, "releases": self._release_log(request, state)}
+        return self._pages.answer(request, "device.html", view=view, token=token)
+
+    def _release_log(self, request: Request, state: DeviceState) -> list[LogLine] | None:
+        """Return what a kiosk released, for whom it concerns; None where there is nothing to show."""
+        if state.device.kind != "kiosk" or not signed_in(request).may(Permission.READ_RELEASES):
+            return None
+        try:
+            return log_lines(self._releases(state.device.id, SHOWN))
+        except StoreError as exc:
+            log.debug("releases cannot be read now: %s", type(exc).__name__)
+            return []
 
     def label_page(self, request: Request, device: str) -> Response:
         """Show the label to print."""

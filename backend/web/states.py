@@ -1,12 +1,16 @@
 """Another process's state, opened when it is first asked for and again when its file was replaced. Read-only."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from contracts.rows import DeviceReport
+from contracts.errors import ContractError
+from contracts.messages import Birth, decode_document
+from contracts.rows import DeviceReport, ReleaseRow
 from stores.errors import StoreError
 from stores.state.database import Database, Owner, open_for_reading, state_file
+from stores.state.release_log import releases_of
 from stores.state.reports import load_reports
 from stores.state.signals import SignalRow, signals_after
 
@@ -57,6 +61,19 @@ class OtherState:
             return -1
 
 
+def instrument_models(state: OtherState) -> dict[str, str]:
+    """Return what each device last said that its first instrument is: kind and model."""
+    found: dict[str, str] = {}
+    for report in state.ask(load_reports):
+        if report.kind != "birth":
+            continue
+        with contextlib.suppress(ContractError):  # of a newer version, or damaged: unknown
+            birth = decode_document(report.kind, report.body)
+            if isinstance(birth, Birth) and birth.instruments:
+                found[report.device] = f"{birth.instruments[0].kind} {birth.instruments[0].model}".strip()
+    return found
+
+
 class Signals:
     """The signals of a state, as alerts ask for them."""
 
@@ -78,3 +95,14 @@ class Reports:
     def load(self, device: str | None) -> Sequence[DeviceReport]:
         """Return the newest reports of all devices, or of one."""
         return self._state.ask(lambda database: load_reports(database, device))
+
+
+class Releases:
+    """What kiosks released, as ingest received it."""
+
+    def __init__(self, state: OtherState) -> None:
+        self._state = state
+
+    def of(self, device: str, limit: int) -> Sequence[ReleaseRow]:
+        """Return a kiosk's newest releases, the newest window first."""
+        return self._state.ask(lambda database: releases_of(database, device, limit))

@@ -136,9 +136,28 @@ CLOCKS: Final = _health(
     Threshold(3, "warning", "A clock jumped"),
 )
 
+EXPORTS: Final = Panel(
+    id="privacy-exports",
+    title="Packages given to authorities, by agreement",
+    unit="packages",
+    lines=(
+        Line(
+            label="Packages",
+            bucket="alerts",
+            measurement="sharing",
+            field="packages",
+            scope="district",
+            group_by=("rule",),
+            function="sum",
+            style="bars",
+        ),
+    ),
+    note="Each is signed, covered by an agreement of the district file, and in the register that auditors read.",
+)
+
 BOARD: Final = Board(
     id="kioskwatch-pipeline",
     title="Pipeline and privacy",
     note="What came, what was refused, what is late, how healthy cabinets are, how much noise protects visitors.",
-    panels=(RECORDS, REFUSED, WAITING, LATE, NOISE, OUTBOX, THINNED, DISK, INSTRUMENTS, CERTIFICATES, CLOCKS),
+    panels=(RECORDS, REFUSED, WAITING, LATE, NOISE, EXPORTS, OUTBOX, THINNED, DISK, INSTRUMENTS, CERTIFICATES, CLOCKS),
 )

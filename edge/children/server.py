@@ -22,13 +22,12 @@ from typing import Final, NoReturn
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from contracts.claim import ORIGIN_BYTES, SLOT_BYTES
-from contracts.errors import ContractError
 from contracts.sealed import seal
 from edge.children import analyser_child, code_child, seal_child
 from edge.children.channel import Channel, receive_with_descriptors
 from edge.children.confine import die_with_parent, keep_memory_private
 from edge.children.messages import Failed, Kill, Kind, Spawn, ToServer, Warm, decode_for_server, encode
-from edge.errors import ChildError, EdgeError
+from edge.errors import ChildError
 
 MAX_CHILDREN: Final = 1024  # a simulated district's agents share a process: 100 kiosks with three children at most each
 
@@ -76,7 +75,7 @@ class Server:
             message, descriptors = came
             try:
                 self._act(decode_for_server(message), descriptors)
-            except (EdgeError, ContractError):  # rule 4
+            except ChildError:  # rule 4
                 pass
             finally:
                 for descriptor in descriptors:
@@ -88,7 +87,8 @@ class Server:
                 if number in self._pids:
                     os.kill(self._pids[number], signal.SIGKILL)  # not reaped yet, so the pid is its own still
             case Warm(notice, page_hash):
-                code_child.warm(notice, page_hash)
+                with contextlib.suppress(Exception):  # drawn later, then, and told by the child that fails
+                    code_child.warm(notice, page_hash)
             case Spawn(number, kind):
                 self._reap()
                 if len(self._pids) < MAX_CHILDREN and len(descriptors) == 1 + _KINDS[kind][1]:

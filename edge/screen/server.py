@@ -234,7 +234,11 @@ class ScreenServer:
         if not self._room.acquire(blocking=False):
             connection.close()
             return
-        threading.Thread(target=self._serve, args=(connection, screen, port), name="screen", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(connection, screen, port), name="screen", daemon=True).start()
+        except RuntimeError:  # the machine has no thread left: the browser asks again
+            self._room.release()
+            connection.close()
 
     def _serve(self, connection: socket.socket, screen: KioskScreen, port: int) -> None:
         try:

@@ -30,23 +30,27 @@ class CheckIns:
         self._clock = clock
         self._under_way: tuple[CheckIn, Reservation] | None = None
         self._code_url: str | None = None
+        self._decided: list[tuple[CheckIn, CheckedIn | TurnedAway]] = []
         for row, visit in enumerate(visits.visits):  # of a run of this agent that ended meanwhile
             if visit.state is State.RESERVED and visit.public is None:
                 with contextlib.suppress(StoreFullError):  # it lapses
                     visits.give_back(row)
 
-    def step(self, fault: Fault | None) -> None:
-        """Hear the maker of codes, and answer who wants to check in."""
+    def step(self, fault: Fault | None, *, busy: bool) -> None:
+        """Hear the maker of codes, and decide about who wants to check in; `deliver` gives the answers out.
+
+        Nobody may check in while the kiosk is `busy` with what a moment ends.
+        """
         issued = self._codes.step(self._clock.real_s())
         if issued is not None and self._under_way is not None:
             wish, reservation = self._under_way
             self._under_way = None
-            wish.answer(self._concluded(wish, reservation, issued))
+            self._decide(wish, self._concluded(wish, reservation, issued))
         if self._code_url is not None and (self._counter.left() or self._expected() is None):
             self._code_url = None
             self._codes.end_display()
         while (wanted := self._counter.take()) is not None:
-            self._begin(wanted, fault)
+            self._begin(wanted, fault, busy=busy)
 
     def fileno(self) -> int:
         """The descriptor to wait on; -1 while there is none."""
@@ -68,8 +72,15 @@ class CheckIns:
             expected=None if expected is None else self._checked_in(expected),
         )
 
+    def deliver(self) -> None:
+        """Give the answers out: after the screen was shown the facts that go with them."""
+        for wish, answer in self._decided:
+            wish.answer(answer)
+        self._decided.clear()
+
     def close(self) -> None:
         """Let nobody wait, and end every child."""
+        self.deliver()
         while (wish := self._counter.take()) is not None:
             wish.answer(TurnedAway("internal"))
         if self._under_way is not None:
@@ -78,11 +89,14 @@ class CheckIns:
 
     # --- helpers ------------------------------------------------------------------------------------------
 
-    def _begin(self, wish: CheckIn, fault: Fault | None) -> None:
-        if self._under_way is not None:
-            wish.answer(TurnedAway("busy"))
+    def _decide(self, wish: CheckIn, answer: CheckedIn | TurnedAway) -> None:
+        self._decided.append((wish, answer))
+
+    def _begin(self, wish: CheckIn, fault: Fault | None, *, busy: bool) -> None:
+        if busy or self._under_way is not None:
+            self._decide(wish, TurnedAway("busy"))
         elif fault is not None:
-            wish.answer(TurnedAway(fault))
+            self._decide(wish, TurnedAway(fault))
         elif not wish.given_up:
             self._reserve(wish)
 
@@ -90,9 +104,9 @@ class CheckIns:
         try:
             reservation = self._visits.reserve(self._clock.now_ns(), self._rules, self._assay)
         except VisitError:
-            wish.answer(TurnedAway("busy"))
+            self._decide(wish, TurnedAway("busy"))
         except StoreFullError:
-            wish.answer(TurnedAway("store"))
+            self._decide(wish, TurnedAway("store"))
         else:
             self._under_way = (wish, reservation)
             tick = reservation.ready_tick

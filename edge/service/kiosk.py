@@ -9,7 +9,7 @@ dropped. Nothing here is logged or told by run: who can count the lines can coun
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from contracts.clock import Clock
 from contracts.messages import TQ_DISCIPLINED
@@ -99,6 +99,8 @@ class KioskTask:
         self._retry_s = 0.0
         self._waiting = False
         self._stray_until_ns = 0
+        self._in_flight: str | None = None  # sample whose order is on its way to the analyser
+        self._in_doubt: str | None = None  # sample whose order the analyser has, or has not
         self._no_visits: str | None = None
         self.instrument_ok = False
         self.model = ("", "")
@@ -137,9 +139,10 @@ class KioskTask:
                 self._waiting = False
             except StoreFullError as exc:
                 self._wait_for_room(exc)
-        self._check_ins.step(self._fault())
+        self._check_ins.step(self._fault(), busy=self._in_flight is not None)
         self._hear(self._analyser.step(now_s))
         self._parts.counter.show(self._check_ins.facts(self._fault()))
+        self._check_ins.deliver()
 
     def waits_on(self) -> tuple[list[int], list[int]]:
         """Descriptors to wait on: for reading, for writing."""
@@ -220,6 +223,7 @@ class KioskTask:
             ("store", self._waiting or self._no_visits is not None),
             ("control", self._visits.controls.failed),
             ("analyser", not self.instrument_ok or self._clock.now_ns() < self._stray_until_ns),
+            ("analyser", self._doubtful() is not None),
             ("door", self._parts.door_open()),
         ]
         return next((fault for fault, found in faults if found), None)
@@ -244,8 +248,8 @@ class KioskTask:
 
     def _note(self, happening: Happening) -> None:
         match happening:
-            case OrderSettled(sample, "no"):
-                self._take_back(sample)
+            case OrderSettled(sample, delivered):
+                self._settled(sample, delivered)
             case OrderSettled(_, "perhaps"):
                 self._beware()
             case Found(model, firmware):
@@ -274,16 +278,39 @@ class KioskTask:
         A cartridge that is refused would ask again and take the next visitor's code: until it is silent for a while,
         nobody can check in.
         """
-        now_ns = self._clock.now_ns()
-        sample = new_sample_id(self._rules.randbelow)
+        now_ns, now_s = self._clock.now_ns(), self._clock.real_s()
         try:
             if self._no_visits is not None or self._visits.controls.failed or not self._good_clock():
                 raise VisitError("no test may start now")
-            self._visits.begin(now_ns, self._rules.visits, sample)
+            sample = self._doubtful() or self._begin(now_ns)
         except (VisitError, StoreFullError):
-            self._beware()
-            return self._analyser.order(None, now_ns, self._clock.real_s())
-        return self._analyser.order(sample, now_ns, self._clock.real_s())
+            self._stray_until_ns = now_ns + STRAY_S * NS
+            return self._analyser.order(None, now_ns, now_s)
+        self._in_flight, self._in_doubt = sample, None
+        return self._analyser.order(sample, now_ns, now_s)
+
+    def _begin(self, now_ns: int) -> str:
+        sample = new_sample_id(self._rules.randbelow)
+        self._visits.begin(now_ns, self._rules.visits, sample)
+        return sample
+
+    def _doubtful(self) -> str | None:
+        """Return the sample whose order was cut off, while its run is awaited.
+
+        If the analyser does not have it, its cartridge asks again: nobody else checks in meanwhile, so the question is
+        that cartridge's, and gets the same order.
+        """
+        if self._in_doubt is not None and self._visits.awaited(self._in_doubt, self._clock.now_ns()) is None:
+            self._in_doubt = None
+        return self._in_doubt
+
+    def _settled(self, sample: str, delivered: Literal["yes", "no", "perhaps"]) -> None:
+        if sample == self._in_flight:
+            self._in_flight = None
+        if delivered == "no":
+            self._take_back(sample)
+        elif delivered == "perhaps":
+            self._in_doubt = sample  # the run has until T_max
 
     def _take_back(self, sample: str) -> None:
         try:

@@ -83,8 +83,16 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 def page(status: str, body: str, headers: Mapping[str, str]) -> bytes:
     """An answer with a page."""
-    content = body.encode()
-    lines = [f"HTTP/1.1 {status}", "Connection: close", "Content-Type: text/html; charset=utf-8"]
+    return _answer(status, "text/html; charset=utf-8", body.encode(), headers)
+
+
+def picture(status: str, content: bytes, headers: Mapping[str, str]) -> bytes:
+    """An answer with a PNG."""
+    return _answer(status, "image/png", content, headers)
+
+
+def _answer(status: str, kind: str, content: bytes, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status}", "Connection: close", f"Content-Type: {kind}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines.append(f"Content-Length: {len(content)}")
     return ("\r\n".join(lines)).encode("ascii") + HEAD_END + content

@@ -17,6 +17,7 @@ from typing import Final
 
 from contracts.query import READABLE
 from contracts.registry import RegistrySnapshot
+from contracts.release_chain import GENESIS
 from contracts.windows import to_datetime
 from gateway.analyse import history
 from gateway.analyse.service.analyst import Analyst, Sources, Stop
@@ -32,7 +33,7 @@ from stores.series.port import TimeSeriesStore
 from stores.state.database import Database, Owner, open_for_reading, open_for_writing
 from stores.state.devices import load_registry
 from stores.state.named_lease import named_lease
-from stores.state.releases import GENESIS, first_broken_link, first_window_of_zone, releases_after
+from stores.state.releases import first_broken_link, first_window_of_zone, releases_after
 
 log = logging.getLogger(__name__)
 

@@ -132,11 +132,19 @@ class Audit:
         number = tx.execute(insert(AUDIT).returning(AUDIT.c.id), values).scalar_one()
         return replace(row, id=number)
 
-    def latest(self, limit: int, before_id: int | None = None) -> list[AuditRow]:
-        """Return the newest rows, or those before a row, newest first."""
+    def latest(self, limit: int, before_id: int | None = None, *, action: str | None = None) -> list[AuditRow]:
+        """Return the newest rows, of one action or of all, or those before a row, newest first."""
         wanted = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
+        if action is not None:
+            wanted = wanted.where(AUDIT.c.action == action)
         with self._database.read() as connection:
             return _rows(connection, wanted if before_id is None else wanted.where(AUDIT.c.id < before_id))
+
+    def after(self, after_id: int, limit: int, *, action: str) -> list[AuditRow]:
+        """Return the next rows of an action, oldest first."""
+        wanted = select(AUDIT).where((AUDIT.c.id > after_id) & (AUDIT.c.action == action))
+        with self._database.read() as connection:
+            return _rows(connection, wanted.order_by(AUDIT.c.id).limit(limit))
 
     def verify(self) -> int | None:
         """Return the number of the first row that breaks the chain; None when every row fits."""

@@ -3,7 +3,6 @@
 The chain lets anyone who holds its head check later that no release was changed, removed or slipped in.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,17 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select
 
+from contracts.release_chain import GENESIS, chain_hash, content
 from contracts.rows import AssayCounts, ReleaseRow
 from stores.state.database import Database
 from stores.state.tables import RELEASES
 
-GENESIS: Final = bytes(32)
 MAX_ROWS: Final = 10_000
-
-
-def chain_hash(previous: bytes, release: ReleaseRow) -> bytes:
-    """Return the hash of a release behind the one whose hash is `previous`."""
-    return hashlib.sha256(previous + _canonical(release).encode()).digest()
 
 
 def append_releases(connection: Connection, releases: Sequence[ReleaseRow]) -> None:
@@ -49,7 +43,7 @@ def releases_after(database: Database, after_id: int, limit: int = MAX_ROWS) -> 
     """Return releases newer than a number, oldest first."""
     wanted = select(RELEASES).where(RELEASES.c.id > after_id).order_by(RELEASES.c.id).limit(limit)
     with database.read() as connection:
-        return [_release(row) for row in connection.execute(wanted)]
+        return [release_of(row) for row in connection.execute(wanted)]
 
 
 def releases_between(database: Database, start_ns: int, stop_ns: int) -> list[ReleaseRow]:
@@ -57,7 +51,7 @@ def releases_between(database: Database, start_ns: int, stop_ns: int) -> list[Re
     inside = (RELEASES.c.window_start_ns >= start_ns) & (RELEASES.c.window_start_ns < stop_ns)
     wanted = select(RELEASES).where(inside).order_by(RELEASES.c.window_start_ns, RELEASES.c.id)
     with database.read() as connection:
-        return [_release(row) for row in connection.execute(wanted)]
+        return [release_of(row) for row in connection.execute(wanted)]
 
 
 def first_window_of_zone(database: Database, zone: str) -> int | None:
@@ -79,33 +73,12 @@ def first_broken_link(database: Database) -> int | None:
     return None
 
 
-def _canonical(release: ReleaseRow) -> str:
-    row = _row(release)
-    return json.dumps({name: row[name] for name in row if name not in {"prev_hash", "hash"}}, sort_keys=True)
-
-
-def _row(release: ReleaseRow) -> dict[str, Any]:
-    counters = {
-        code: {"valid": counts.valid, "invalid": counts.invalid, "positives": dict(counts.positives)}
-        for code, counts in release.counters.items()
-    }
-    return {
-        "device": release.device,
-        "zone": release.zone,
-        "window_start_ns": release.window_start_ns,
-        "window_s": release.window_s,
-        "layout": release.layout,
-        "counters": json.dumps(counters, sort_keys=True),
-        "ob": release.ob,
-        "seq": release.seq,
-        "received_ns": release.received_ns,
-        "late": release.late,
-        "prev_hash": release.prev_hash,
-        "hash": release.hash,
-    }
-
-
-def _release(row: Row[Any]) -> ReleaseRow:
+def release_of(row: Row[Any]) -> ReleaseRow:
+    """Return a row of the table as a release."""
     counters = {code: AssayCounts(**counts) for code, counts in json.loads(row.counters).items()}
     values = row._asdict() | {"counters": counters, "prev_hash": bytes(row.prev_hash), "hash": bytes(row.hash)}
     return ReleaseRow(**values)
+
+
+def _row(release: ReleaseRow) -> dict[str, Any]:
+    return {**content(release), "prev_hash": release.prev_hash, "hash": release.hash}

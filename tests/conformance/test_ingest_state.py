@@ -2,6 +2,7 @@
 
 import pytest
 
+from contracts.release_chain import GENESIS, chain_hash
 from contracts.rows import AssayCounts, DeviceReport, Mark, ReleaseRow
 from contracts.signals import Signal
 from stores.errors import ConflictError
@@ -9,6 +10,7 @@ from stores.state import tables
 from stores.state.database import Database, open_for_writing
 from stores.state.dead_letters import DeadLetter
 from stores.state.journal import MAX_PRUNED, IngestBatch, IngestState, JournalEntry
+from stores.state.release_log import ChainPart, chain_part, releases_of
 from stores.state.releases import first_broken_link, first_window_of_zone, releases_after, releases_between
 from stores.state.reports import load_reports
 from stores.state.signals import signals_after
@@ -205,3 +207,25 @@ def test_a_batch_that_fails_leaves_the_next_number_as_it_was(ingest: Database) -
         state.commit(IngestBatch(entries=[entry(2), entry(3)], releases=[release("kiosk-1", 100)]))
     assert state.commit(IngestBatch(entries=[entry(4)])) == 2
     assert state.journal_bytes() == (4, 4)
+
+
+def test_a_kiosks_releases_are_read_the_newest_window_first(ingest: Database) -> None:
+    rows = [release("kiosk-1", 2), release("kiosk-2", 1), release("kiosk-1", 3), release("kiosk-1", 1)]
+    IngestState(ingest).commit(IngestBatch(releases=rows))
+    assert [row.window_start_ns for row in releases_of(ingest, "kiosk-1", 2)] == [3, 2]
+    assert releases_of(ingest, "kiosk-3", 2) == []
+
+
+def test_the_part_of_the_chain_that_a_period_needs_is_unbroken_and_knows_the_head(ingest: Database) -> None:
+    assert chain_part(ingest, 0, 99) == ChainPart((), GENESIS, GENESIS, 0)
+    windows = [1, 5, 9, 6, 2]  # as received: that of window 9 lies between two of the period
+    IngestState(ingest).commit(IngestBatch(releases=[release("kiosk-1", start_ns) for start_ns in windows]))
+    every = releases_after(ingest, 0)
+    part = chain_part(ingest, 5, 9)
+    assert [row.window_start_ns for row in part.releases] == [5, 9, 6]
+    assert (part.before, part.head, part.head_number) == (every[0].hash, every[-1].hash, every[-1].id)
+    previous = part.before
+    for row in part.releases:
+        assert row.hash == chain_hash(previous, row)
+        previous = row.hash
+    assert chain_part(ingest, 7, 8) == ChainPart((), every[-1].hash, every[-1].hash, every[-1].id)

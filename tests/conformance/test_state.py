@@ -244,6 +244,18 @@ def test_accounts_sessions_and_their_end(backend: Database) -> None:
     assert accounts.session(b"t" * 32) is None
 
 
+def test_rows_of_one_action_are_read_backwards_and_forwards(backend: Database) -> None:
+    audit = Audit(backend)
+    with backend.begin() as tx:
+        for number, action in enumerate(["shared", "sign_in", "shared", "shared"]):
+            audit.append(tx, at_ns=number, at_s=number, actor="ada", action=action, subject="city", detail="{}")
+    newest = audit.latest(2, action="shared")
+    assert [row.at_ns for row in newest] == [3, 2]
+    assert [row.at_ns for row in audit.latest(9, newest[-1].id, action="shared")] == [0]
+    assert [row.at_ns for row in audit.after(0, 2, action="shared")] == [0, 2]
+    assert [row.at_ns for row in audit.after(newest[-1].id, 9, action="shared")] == [3]
+
+
 def test_the_audit_log_is_chained_and_a_change_shows(backend: Database) -> None:
     audit = Audit(backend)
     for number in range(3):

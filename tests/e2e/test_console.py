@@ -31,6 +31,7 @@ PAGES = (
     "/password",
     "/accounts",
     "/audit",
+    "/sharing",
 )
 LOOKS = [(360, "en", "light"), (1440, "zh", "dark"), (1920, "en", "light")]
 LATENCY_BAR_MS = 2000  # DESIGN §16

@@ -13,7 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backend.accounts.audit import AuditLog
 from backend.alerts.projection import AlertProjection
+from backend.sharing.projection import SharingProjection
+from backend.sharing.service import SHARED
 from contracts.messages import Reading
 from contracts.metrics import METRICS
 from contracts.registry import RegistrySnapshot
@@ -62,6 +65,7 @@ def filled(influxd: InfluxServer, tmp_path_factory: pytest.TempPathFactory) -> I
     analysis.close()
     measure(store, load_registry(district.backend))
     raise_alert(store, district)
+    share(store, district)
     yield org
     district.close()
     store.close()
@@ -117,6 +121,15 @@ def raise_alert(store: InfluxSeries, district: CommittedDistrict) -> None:
             tx, AlertEventRow(alert_id=saved.id, at_ns=END_NS, event="fired", actor=None, note="", evidence="{}")
         )
     assert AlertProjection(district.backend, store).advance() == 1
+
+
+def share(store: InfluxSeries, district: CommittedDistrict) -> None:
+    """A package for an authority, in the register and drawn from there."""
+    audit = AuditLog(district.backend, clock=SetClock(at_ns=END_NS), wall_s=lambda: 0)
+    with district.backend.begin() as tx:
+        audit.note(tx, "command-line", SHARED, "city", first_day="2021-12-12", last_day="2021-12-13")
+    projection = SharingProjection(district.backend, store, lambda: "turtle-bay")
+    assert [projection.advance(), projection.advance()] == [1, 0]
 
 
 @pytest.mark.parametrize("zone", [None, ZONE])

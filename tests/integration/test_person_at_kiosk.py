@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from contracts.claim import parse_fragment, ready_group
 from tests.support.process import wait_until
 from tests.support.up import RunningUp
-from tests.support.visitor import Visitor, code_on_glass, shown
+from tests.support.visitor import Visitor, shown, slip_on_tray
 
 READ_S = 180.0  # of a loaded machine; a minute is what it takes by itself
 
@@ -33,9 +34,13 @@ def test_whoever_takes_a_test_reads_the_result_and_nothing_keeps_the_code(tmp_pa
         person = Visitor(screen[1].rstrip("/"))
         wait_until(lambda: shown(person.choose("en")) == "info", timeout_s=60, what="a kiosk that is ready")
         began_s = time.monotonic()
-        page = person.press(paper=False)
+        page = person.press(paper=True)
         assert shown(page) == "insert"
-        code, group = code_on_glass(page)
+        address, _, fragment = slip_on_tray(page).partition("#")
+        assert address.rstrip("/") == origin[1]
+        claim, tick = parse_fragment(fragment)
+        assert tick is not None
+        code, group = str(claim), ready_group(tick)
         person.insert(page, "positive")
         wait_until(lambda: shown(person.see()) == "done", timeout_s=30, what="the cartridge to be in")
 

@@ -2,10 +2,16 @@
 
 import html
 import http.client
+import io
 import re
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
+
+from PIL import Image
+
+from tests.support.qr import read_slip
 
 _SCREEN = re.compile(r'<body data-screen="(\w+)"')
 _FRAME = re.compile(r'<iframe class="(\w+)" src="([^"]+)"')
@@ -70,6 +76,15 @@ def code_on_glass(page: str) -> tuple[str, str]:
     url = frames(page)["code"]
     *code, group = _STRONG.findall(_request(url, "GET", urlsplit(url).path or "/").body)
     return "-".join(" ".join(code).split()), group
+
+
+def slip_on_tray(page: str) -> str:
+    """The address on the slip that came out, read off its QR symbol as a phone does."""
+    slot = frames(page)["slot"]
+    shown_there = _request(slot, "GET", urlsplit(slot).path).body
+    assert '<img src="/slip.png"' in shown_there, "no slip on the tray"
+    with urllib.request.urlopen(f"{slot.rpartition('/')[0]}/slip.png", timeout=60) as answer:
+        return read_slip(Image.open(io.BytesIO(answer.read())))
 
 
 def _request(url: str, method: str, path: str, form: Mapping[str, str] | None = None) -> Answered:

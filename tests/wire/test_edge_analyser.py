@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.claim import ClaimCode
 from contracts.clock import ScaledClock, TimeAnchors
 from contracts.frames import TickBody
 from contracts.notice import LANGUAGES
@@ -17,11 +18,12 @@ from contracts.sealed import RECORD_BYTES, ResultBody, open_record
 from edge.children.keeper import ForkServer
 from edge.core.enrolment import VisitTerms
 from edge.core.visit import State, VisitRules
+from edge.ports import IssueOrder
 from edge.service.desk import TurnedAway
 from firmware_sim.errors import NoFreeModuleError
 from firmware_sim.faults import Fault
 from firmware_sim.outcome import Call, Control, Ending, Outcome, Patient
-from tests.support.forked import fork_server
+from tests.support.forked import fork_server, kill, the_child
 from tests.support.kiosk import Kiosk, kiosk
 from tests.support.notices import NOTICE
 from tests.support.simulators import RunningAnalyser, running_analyser
@@ -47,9 +49,14 @@ def _children() -> Iterator[None]:
 
 @contextmanager
 def _at_work(
-    folder: Path, fault: Fault = Fault.NONE, *, rules: VisitRules = PATIENT_RULES, speed: int = SPEED
+    folder: Path,
+    fault: Fault = Fault.NONE,
+    *,
+    rules: VisitRules = PATIENT_RULES,
+    speed: int = SPEED,
+    answer_timeout_s: float = 60.0,
 ) -> Iterator[tuple[Kiosk, RunningAnalyser]]:
-    with running_analyser(fault=fault, speed=speed) as analyser:
+    with running_analyser(fault=fault, speed=speed, answer_timeout_s=answer_timeout_s) as analyser:
         anchors = analyser.clock
         clock = ScaledClock(
             TimeAnchors(anchors.monotonic_anchor_ns, anchors.simulated_anchor_ns, speed, anchors.simulated_anchor_ns),
@@ -248,6 +255,31 @@ def test_a_run_that_the_analyser_never_answers_for_is_sealed_as_no_result(tmp_pa
         (record,) = [one for one in TickBody.decode(row.body).records if one.startswith(keys.slot)]
         body = ResultBody.decode(open_record(keys, record))
         assert (body.advice, body.calls) == ("repeat", (("sars-cov-2", "invalid"),))
+
+
+def test_a_cartridge_whose_order_was_cut_off_gets_the_same_order_again_and_nobody_elses(tmp_path: Path) -> None:
+    with _at_work(tmp_path, answer_timeout_s=1.0) as (one, analyser):
+        one.expect()
+        analyser.insert(POSITIVE)
+        one.until(lambda: one.started)
+        kill(the_child(_SERVER[0]))  # the order is on its way, or just there
+        refused = [one.check_in()]
+        one.until(lambda: one.runs == 1)
+        assert refused[0] in (TurnedAway("busy"), TurnedAway("analyser"))
+        _come(one, analyser, NEGATIVE)
+        one.until(lambda: one.runs == 2)
+        assert one.counts == {"valid": 2, "invalid": 0, "positives": 1}
+        said = [_result(one, code, order) for code, order in one.codes.issued]
+        assert [dict(body.calls)["sars-cov-2"] for body in said] == ["positive", "negative"]
+
+
+def _result(one: Kiosk, code: ClaimCode, order: IssueOrder) -> ResultBody:
+    """The result of a code, once its tick is in the outbox."""
+    one.until(lambda: (one.outbox.last_start("sealed") or 0) >= order.ready_tick)
+    keys = code.keys()
+    records = [record for row in one.outbox.rows("sealed", 1, 500) for record in TickBody.decode(row.body).records]
+    (record,) = [record for record in records if record.startswith(keys.slot)]
+    return ResultBody.decode(open_record(keys, record))
 
 
 def test_more_people_than_modules_wait_their_turn(tmp_path: Path) -> None:

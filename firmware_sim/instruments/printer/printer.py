@@ -1,7 +1,7 @@
 """A slip printer at its end of TCP port 9100: prints what it hears, says how it is, and what can be wrong with it.
 
 A slip holds a code. So nothing of it is kept or logged, and a picture of it is drawn only where a folder for pictures
-was asked for by name.
+was asked for by name, or for the tray of the kiosk at which a real person stands.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from firmware_sim.chance import below
 from firmware_sim.faults import Fault
 from firmware_sim.instruments.printer.paper import Paper
 from firmware_sim.transport import Cable
+from firmware_sim.tray import Tray
 from firmware_sim.wire.escpos import Cut, Decoder, Feed, Mischief, Order, Raster, Report, Status, Text
 
 _log = logging.getLogger(__name__)
@@ -31,13 +32,16 @@ _REPORT_NEAR, _REPORT_END = 0b0000_0011, 0b0000_1100
 class Printer:
     """Implements Endpoint. `unplug` takes its cable out."""
 
-    def __init__(self, name: str, *, fault: Fault = Fault.NONE, pictures: Path | None = None) -> None:
+    def __init__(
+        self, name: str, *, fault: Fault = Fault.NONE, pictures: Path | None = None, tray: Tray | None = None
+    ) -> None:
         self.unplug: Callable[[], None] = lambda: None
         self._name = name
         self._fault = fault
         self._pictures = pictures
+        self._tray = tray
         self._printed = 0
-        self._paper = Paper(keep=pictures is not None)
+        self._paper = self._new_paper()
         self._out = fault is Fault.PAPER_OUT
         self._decoder = Decoder()
         self._todo: deque[Order] = deque()
@@ -74,10 +78,13 @@ class Printer:
     def _forget(self) -> None:
         self._decoder = Decoder()
         self._todo.clear()
-        self._paper = Paper(keep=self._pictures is not None)
+        self._paper = self._new_paper()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _new_paper(self) -> Paper:
+        return Paper(keep=self._pictures is not None or self._tray is not None)
 
     # --- printing -------------------------------------------------------------------------------------
 
@@ -109,6 +116,8 @@ class Printer:
     def _cut(self) -> None:
         picture = self._paper.cut()
         self._printed += 1
+        if self._tray is not None:
+            self._tray.lay(picture)
         if self._pictures is not None:
             (self._pictures / f"slip-{self._printed:03d}.png").write_bytes(picture)
 

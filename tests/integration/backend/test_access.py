@@ -31,7 +31,7 @@ PUBLIC = {
     "GET /metrics",
     "GET /static/{name:path}",
 }
-ADMIN_TOKEN = {"POST /admin/v1/user", "POST /admin/v1/device-token", "POST /admin/v1/device"}
+ADMIN_TOKEN = {"POST /admin/v1/user", "POST /admin/v1/device-token", "POST /admin/v1/device", "POST /admin/v1/share"}
 ANY_SESSION = {
     "POST /sign-out",
     "GET /password",
@@ -73,7 +73,7 @@ HANDLE = {
 }
 DEVICES = {"POST /devices/{device}/token", "POST /devices/{device}/revoke"}
 ACCOUNTS = {"GET /accounts", "POST /accounts", "POST /accounts/{name}"}
-AUDIT = {"GET /audit"}
+AUDIT = {"GET /audit", "GET /sharing"}
 # The permission alone opens nothing: these two are shut to officers as well, until two of them open them together.
 DOORS = {"GET /restricted/readings", "GET /api/v1/restricted/series"}
 RESTRICTED = DOORS | {

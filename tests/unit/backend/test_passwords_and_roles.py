@@ -15,8 +15,8 @@ QUICK = Passwords(memory_kib=64, passes=1, lanes=1)
 
 # DESIGN §1, §11, §15, by hand: what each role may do
 BY_HAND = {
-    "officer": {"read", "handle_any_alert", "handle_device_alert", "open_restricted"},
-    "technician": {"read", "handle_device_alert", "manage_devices"},
+    "officer": {"read", "handle_any_alert", "handle_device_alert", "read_releases", "open_restricted"},
+    "technician": {"read", "handle_device_alert", "manage_devices", "read_releases"},
     "admin": {
         "read",
         "handle_any_alert",
@@ -24,6 +24,7 @@ BY_HAND = {
         "manage_devices",
         "manage_accounts",
         "read_audit",
+        "read_releases",
     },
     "auditor": {"read", "read_audit"},
 }

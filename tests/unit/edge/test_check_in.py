@@ -59,6 +59,8 @@ def test_while_a_code_is_made_and_a_cartridge_is_awaited_nobody_else_checks_in(k
     kiosk.analyser.insert("NEGATIVE")
     kiosk.turns()
     assert _stage(kiosk) == "open"
+    assert kiosk.check_in() == TurnedAway("busy")  # the order is on its way: its cartridge might still ask again
+    kiosk.turns(8)
     assert isinstance(kiosk.check_in(), CheckedIn)
 
 
@@ -283,6 +285,21 @@ def test_a_screens_thread_waits_for_the_agents_answer_and_wakes_it(kiosk: AgentI
         screen.join(0.01)
     assert isinstance(answers[0], CheckedIn)
     assert kiosk.codes.issued[0][1].language == "zh"
+
+
+def test_whoever_has_the_answer_sees_the_screen_that_goes_with_it(kiosk: AgentInTestTime) -> None:
+    stages: list[str] = []
+
+    def check_in() -> None:
+        for _ in range(2):
+            kiosk.kiosk.desk.check_in("en", paper=False, timeout_s=20.0)
+            stages.append(kiosk.view.stage)
+
+    screen = threading.Thread(target=check_in)
+    screen.start()
+    while screen.is_alive():
+        kiosk.turns(1)
+    assert stages == ["insert", "insert"]
 
 
 def test_a_view_is_of_the_moment_in_which_somebody_looks_whenever_the_agent_last_spoke() -> None:

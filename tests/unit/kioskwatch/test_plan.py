@@ -9,6 +9,7 @@ import pytest
 import tomli_w
 
 from backend.devices.district_file import parse_district
+from edge.settings import load_cabinet
 from kioskwatch import plan
 from kioskwatch.broker import Broker
 from kioskwatch.folder import StateFolder
@@ -175,3 +176,14 @@ def test_all_settings_survive_being_written_as_toml(argv: tuple[str, ...]) -> No
     told += [plan.cabinet_settings(district, device, ports, "t") for device in district.simulated_devices]
     for settings in told:
         assert tomllib.loads(tomli_w.dumps(settings)) == settings
+
+
+@pytest.mark.parametrize("speed", [1, 60, 600, 3600, 36_000])
+def test_a_simulated_kiosk_has_room_for_its_visits_at_every_speed(speed: int, tmp_path: Path) -> None:
+    district = _district(speed=speed)
+    kiosk = district.persons_kiosk
+    assert kiosk is not None
+    path = tmp_path / "cabinet.toml"
+    path.write_text(tomli_w.dumps(plan.cabinet_settings(district, kiosk, _ports([kiosk.id]), None)))
+    rules = load_cabinet(path).cabinet.instrument[0].visit_rules()
+    assert rules.insertion_s == min(30 * speed, 18_000)

@@ -166,13 +166,6 @@ BREAKS: dict[str, list[Said]] = {
         KIOSK.release(1, start_s=2**62),
         KIOSK.release(1, window=1),  # its end is still to come
     ],
-    "step": [
-        AIR.batch(1, [reading(outbox_pct=13.0)], stream="health"),
-        AIR.batch(1, [reading(disk_pct=99.999)], stream="health"),
-        KIOSK.batch(1, [reading(paper_level=1.5)], stream="health"),
-        KIOSK.batch(1, [reading(lots_level=0.01)], stream="health"),
-        KIOSK.batch(1, [reading(control_ok=0.5)], stream="health"),
-    ],
     "allow_list": [
         with_row([START_NS, 2, {"cq": 21.5}]),
         with_row([START_NS, 2, {"co2_ppm": 600.0, "run_started": 1.0}]),
