@@ -380,7 +380,12 @@ def _open_series(
     settings: BackendSettings, *, reads: frozenset[str], writes: frozenset[str] = frozenset()
 ) -> TimeSeriesStore:
     return open_series(
-        settings.series, reads=reads, writes=writes, org=settings.series_org, token_dir=settings.series_token_dir
+        settings.series,
+        reads=reads,
+        writes=writes,
+        org=settings.series_org,
+        token_dir=settings.series_token_dir,
+        restricted=settings.series_restricted,
     )
 
 

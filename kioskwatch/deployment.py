@@ -1,8 +1,9 @@
 """Prepares combination B of DESIGN §3 for deploy/compose.yaml: certificates, buckets, tokens and settings files.
 
 `python -m kioskwatch.deployment --root DIR --public-name NAME …` may run at every start of the containers: what is
-there and good is kept. A token reaches only the bucket and rights that its process needs; Grafana's reads everything
-but `restricted`.
+there and good is kept. A token reaches only the bucket and rights that its process needs. The bucket `restricted` is
+not in this InfluxDB at all, for a server of this kind shows it to every token that asks by its number
+(`stores.series.narrow`): it is a SQLite file on a volume that ingest and the console's process alone see.
 """
 
 import http.client
@@ -26,13 +27,14 @@ HTTP_TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 PAGE: Final = 100  # the most buckets that InfluxDB lists in one answer
 
+SERVED: Final = tuple(bucket for bucket in BUCKETS if bucket != "restricted")  # by InfluxDB
 _BOTH: Final = ("read", "write")
 # folder of a process -> bucket -> its rights there; what stands nowhere cannot be reached (DESIGN §8, one writer each).
 RIGHTS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "gateway": {bucket: _BOTH for bucket in BUCKETS if bucket != "alerts"},
-    "backend": {bucket: ("read",) for bucket in BUCKETS if bucket not in {"alerts", "restricted"}} | {"alerts": _BOTH},
+    "gateway": {bucket: _BOTH for bucket in SERVED if bucket != "alerts"},
+    "backend": {bucket: ("read",) for bucket in SERVED if bucket != "alerts"} | {"alerts": _BOTH},
 }
-GRAFANA_READS: Final = tuple(bucket for bucket in BUCKETS if bucket != "restricted")
+GRAFANA_READS: Final = SERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Deployment:
     org: str
     grafana_token: Path
     results_settings: Path
+    restricted: Path
 
 
 class InfluxAdmin:
@@ -66,7 +69,7 @@ class InfluxAdmin:
         """Return the id of every bucket, making those that are missing; retention is ours, so they have none."""
         listed = self._call("GET", f"/api/v2/buckets?orgID={self._org_id}&limit={PAGE}")["buckets"]
         ids = {row["name"]: str(row["id"]) for row in listed}
-        for bucket in BUCKETS:
+        for bucket in SERVED:
             if bucket not in ids:
                 wanted: dict[str, Any] = {"orgID": self._org_id, "name": bucket, "retentionRules": []}
                 ids[bucket] = self._call("POST", "/api/v2/buckets", wanted)["id"]
@@ -118,6 +121,7 @@ def main(argv: Sequence[str]) -> int:
             influx=given.influx,
             org=given.org,
             grafana_token=(given.grafana_token or given.root / "tokens" / "grafana").absolute(),
+            restricted=(given.restricted or given.root / "restricted").absolute(),
             results_settings=(given.results_settings or given.root / "results.toml").absolute(),
         )
         prepare(deployment, given.district.absolute(), _read_token(given.influx_token))
@@ -202,6 +206,7 @@ def _parser() -> Parser:
     add("--influx-token", type=Path, required=True, metavar="FILE", help="InfluxDB's administration token")
     add("--org", default="kioskwatch")
     add("--results-settings", type=Path, metavar="FILE", help="where the result page's settings go, alone")
+    add("--restricted", type=Path, metavar="DIR", help="where ingest and the console alone keep restricted readings")
     add("--grafana-token", type=Path, metavar="FILE", help="where Grafana's token goes, alone")
     return parser
 
@@ -212,6 +217,7 @@ def _stores(deployment: Deployment, process: str) -> dict[str, Any]:
         "series": f"influx:{deployment.influx}",
         "series_org": deployment.org,
         "series_token_dir": str(_tokens(deployment) / process),
+        "series_restricted": f"sqlite:{deployment.restricted}",
     }
 
 

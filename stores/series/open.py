@@ -2,13 +2,16 @@
 
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
-from contracts.query import BUCKETS
+from contracts.query import BUCKETS, RESTRICTED
 from stores.errors import SpecError
-from stores.series.narrow import NarrowSeries
+from stores.series.narrow import NarrowSeries, SplitSeries
 from stores.series.port import TimeSeriesStore
 from stores.series.sqlite import SqliteSeries
+
+_APART: Final = frozenset({RESTRICTED})
 
 
 def open_series(
@@ -18,16 +21,29 @@ def open_series(
     writes: frozenset[str] = frozenset(),
     org: str | None = None,
     token_dir: Path | None = None,
+    restricted: str | None = None,
 ) -> TimeSeriesStore:
     """Open "sqlite:DIR" or "influx:URL" to read and to write the buckets named; the other ones it does not even ask.
 
     InfluxDB needs `org` and a folder with one token file a bucket, named after it; a bucket without a file is not used.
-    SpecError, WriterLockedError and SchemaTooNewError stop the start.
+    `restricted` is where the bucket of this name lies, if elsewhere. SpecError, WriterLockedError and
+    SchemaTooNewError stop the start.
     """
-    kind, _, place = spec.partition(":")
     unknown = (writes | reads) - set(BUCKETS)
     if unknown:
         raise SpecError(f"no bucket {', '.join(sorted(unknown))}; there are {', '.join(BUCKETS)}")
+    if restricted is None or RESTRICTED not in reads | writes:
+        return _open(spec, reads, writes, org, token_dir)
+    apart = _open(restricted, reads & _APART, writes & _APART, org, token_dir)
+    if reads | writes == _APART:
+        return apart
+    return SplitSeries(_open(spec, reads - _APART, writes - _APART, org, token_dir), RESTRICTED, apart)
+
+
+def _open(
+    spec: str, reads: AbstractSet[str], writes: frozenset[str], org: str | None, token_dir: Path | None
+) -> TimeSeriesStore:
+    kind, _, place = spec.partition(":")
     if kind == "sqlite" and place:
         return _narrow(SqliteSeries(Path(place), writes), reads)
     if kind == "influx" and urlsplit(place).scheme in {"http", "https"} and urlsplit(place).hostname:

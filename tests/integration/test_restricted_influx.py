@@ -66,3 +66,24 @@ def test_the_file_of_a_token_that_is_not_wanted_is_not_even_opened(influx_org: I
     (tmp_path / "released").write_text(influx_org.tokens["released"])
     (tmp_path / RESTRICTED).mkdir()  # opening it would be an error
     open_series(f"influx:{influx_org.url}", reads=frozenset(READABLE), org=influx_org.name, token_dir=tmp_path).close()
+
+
+@pytest.mark.rule("C30")
+def test_kept_apart_it_is_not_in_the_influxdb_that_others_ask(influx_org: InfluxOrg, tmp_path: Path) -> None:
+    """In that server any token reads a bucket by its number with Flux: what is not there nobody reads."""
+    for bucket in ("environment", RESTRICTED):
+        (tmp_path / bucket).write_text(influx_org.tokens[bucket])
+    spec, apart = f"influx:{influx_org.url}", f"sqlite:{tmp_path / 'apart'}"
+    place = {"org": influx_org.name, "token_dir": tmp_path}
+    writes = frozenset({RESTRICTED, "environment"})
+    ingest = open_series(spec, reads=frozenset(), writes=writes, restricted=apart, **place)  # type: ignore[arg-type]
+    for bucket, ppm in ((RESTRICTED, 1234.5), ("environment", 600.0)):
+        ingest.write(bucket, encode(Point("air", {"device": "d"}, {"co2_ppm": ppm}, to_ns(DAY))))
+    ingest.close()
+    door = open_series(spec, reads={RESTRICTED}, restricted=apart, **place)  # type: ignore[arg-type]
+    assert [one.values for one in door.query(question(RESTRICTED))] == [[1234.5]]
+    door.close()
+    server = open_series(spec, reads={RESTRICTED, "environment"}, **place)  # type: ignore[arg-type]
+    assert [one.values for one in server.query(question("environment"))] == [[600.0]]
+    assert server.query(question(RESTRICTED)) == []
+    server.close()
