@@ -8,15 +8,11 @@ assay's targets, 1/4 on valid and 1/4 on invalid; one test moves the odds of any
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 from types import MappingProxyType
 
+from contracts.layout import EPSILON_INVALID, EPSILON_POSITIVES, EPSILON_VALID
 from edge.errors import ReleaseError
 from edge.release.noise import RandBelow, discrete_laplace
-
-EPSILON_POSITIVES = Fraction(1)
-EPSILON_VALID = Fraction(1, 4)
-EPSILON_INVALID = Fraction(1, 4)
 
 COUNTER_MIN = -(2**31)  # a release carries signed 32-bit numbers
 COUNTER_MAX = 2**31 - 1

@@ -5,10 +5,10 @@ algorithms 1 (Bernoulli(exp(-g))) and 2 (discrete Laplace). No floating-point nu
 bits cannot tell the noise apart from the count (Mironov, CCS 2012). The one float here describes the noise to readers.
 """
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
 
+from contracts import layout
 from edge.errors import ReleaseError
 
 RandBelow = Callable[[int], int]
@@ -36,8 +36,7 @@ def discrete_laplace(epsilon: Fraction, randbelow: RandBelow) -> int:
 def noise_sd(epsilon: Fraction) -> float:
     """Standard deviation of `discrete_laplace(epsilon)`: sqrt(2q)/(1-q), 1.357 at 1 and 5.642 at 1/4."""
     _require_positive(epsilon)
-    q = math.exp(-epsilon)
-    return math.sqrt(2 * q) / (1 - q)
+    return layout.noise_sd(epsilon)
 
 
 def _bernoulli_exp_minus(numerator: int, denominator: int, randbelow: RandBelow) -> bool:

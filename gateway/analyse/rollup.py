@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from contracts.layout import EPSILON_POSITIVES, EPSILON_VALID, noise_variance
 from gateway.errors import SurveillanceError
 
 Status = Literal["shown", "few", "none"]
 
-EPSILON_POSITIVES: Final = 1.0  # divided over the assay's targets (DESIGN §7)
-EPSILON_VALID: Final = 0.25
 # Below these limits a number is mostly noise (DESIGN §7): they protect readers, not visitors.
 LEAST_VALID, LEAST_VALID_SDS = 20.0, 4.0
 LEAST_VALID_FOR_POSITIVITY, LEAST_SDS_FOR_POSITIVITY = 50.0, 8.0
@@ -66,8 +65,8 @@ def roll_up(releases: Sequence[Release], *, expected: int) -> RollUp:
     if expected < 0:
         raise SurveillanceError("expected: negative")
     positives, valid = sum(r.positives for r in releases), sum(r.valid for r in releases)
-    noise_sd = math.sqrt(sum(_variance(EPSILON_POSITIVES / r.targets) for r in releases))
-    noise_sd_valid = math.sqrt(len(releases) * _variance(EPSILON_VALID))
+    noise_sd = math.sqrt(sum(noise_variance(EPSILON_POSITIVES / r.targets) for r in releases))
+    noise_sd_valid = math.sqrt(len(releases) * noise_variance(EPSILON_VALID))
     positivity = lower = upper = math.nan
     if releases and valid >= max(LEAST_VALID_FOR_POSITIVITY, LEAST_SDS_FOR_POSITIVITY * noise_sd_valid):
         positivity = positives / valid
@@ -99,12 +98,6 @@ def limits(positives: int, valid: int, noise_sd: float, noise_sd_valid: float) -
     c = x * x - z2 * noise_sd**2
     root = math.sqrt(max(b * b - a * c, 0.0))
     return max((b - root) / a, 0.0), min((b + root) / a, 1.0)
-
-
-def _variance(epsilon: float) -> float:
-    """Of the discrete Laplace distribution with q = exp(-epsilon)."""
-    q = math.exp(-epsilon)
-    return 2 * q / (1 - q) ** 2
 
 
 def _status(reporting: int, valid: int, noise_sd_valid: float) -> Status:

@@ -267,7 +267,7 @@ class Judging:
 
     def _judged_release(self, admitted: Admitted, frame: Frame) -> None:
         device, start_ns = admitted.device, frame.start * NS
-        verdict = steps.judge_release(frame, self.world, self.now_ns)
+        verdict = steps.judge_release(frame, device, self.world, self.now_ns)
         key = (device.id, start_ns)
         if not isinstance(verdict, Refusal) and (key in self.releases or self.has_release(*key)):
             verdict = Refusal("second_release")

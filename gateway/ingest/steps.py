@@ -27,7 +27,8 @@ from contracts.errors import (
     TopicError,
     VersionError,
 )
-from contracts.frames import Frame, ReleaseBody, TickBody
+from contracts.frames import MAX_RECORDS, Frame, ReleaseBody, TickBody
+from contracts.layout import AssayLayout, noise_sd
 from contracts.messages import (
     MAX_VALUES,
     TIME_QUALITIES,
@@ -46,7 +47,7 @@ from contracts.metrics import METRICS, check_event
 from contracts.registry import Device
 from contracts.rows import AssayCounts, DeviceReport
 from contracts.topics import DOCUMENTS, UpTopic
-from contracts.windows import NS, tick_of
+from contracts.windows import NS, TICK_S, tick_of
 from gateway.ingest.world import Place, World
 
 Reason = Literal[
@@ -77,9 +78,12 @@ MIN_TIME_NS: Final = 946_684_800 * NS  # 1 January 2000
 MAX_LATE_S: Final = 92 * 24 * 3600
 TICK_SLACK: Final = 1  # ticks that a kiosk's clock may be ahead; nothing is public before its tick has ended here
 TICK_KINDS: Final = frozenset({"kiosk"})  # of devices: nobody else has anything to seal
+RELEASE_KINDS: Final = TICK_KINDS  # nor anything to count
 DAILY: Final = frozenset(row.name for row in METRICS.values() if row.daily)
 _Range = tuple[float, float, float]  # low, high, step
 WINDOW_SLACK_S: Final = 600  # a release may come a tick before the gateway's clock says that its window is over
+# No honest counter lies further out: below e^-54 a draw, whatever epsilon is.
+MOST_NOISE_SDS: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +303,10 @@ def _ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[_Rang
     return tuple((row.low, row.high, row.step) for row in rows), allowed and len({row.measurement for row in rows}) == 1
 
 
-def judge_release(frame: Frame, world: World, now_ns: int) -> Release | Refusal:
-    """Checks 7 and 8 for a release; whether it is the window's first is the journal's to know (C22)."""
+def judge_release(frame: Frame, device: Device, world: World, now_ns: int) -> Release | Refusal:
+    """Checks 7 and 8 for a release (C27); whether it is the window's first is the journal's to know (C22)."""
+    if device.kind not in RELEASE_KINDS:
+        return Refusal("allow_list")
     try:
         body = ReleaseBody.decode(frame.body, dict(world.layouts))
     except LayoutError:
@@ -310,12 +316,22 @@ def judge_release(frame: Frame, world: World, now_ns: int) -> Release | Refusal:
     timely = now_ns - MAX_LATE_S * NS <= over_ns <= now_ns + WINDOW_SLACK_S * NS
     if not timely or not world.calendar.is_window_start(start_ns):
         return Refusal("range")
+    layout = world.layouts[body.layout]
+    if not _possible(body.counters, layout, world.calendar.window_s):
+        return Refusal("range")
     counters: dict[str, AssayCounts] = {}
     numbers = iter(body.counters)
-    for assay in world.layouts[body.layout].assays:
+    for assay in layout.assays:
         valid, invalid = next(numbers), next(numbers)
         counters[assay.code] = AssayCounts(valid, invalid, {target: next(numbers) for target in assay.targets})
     return Release(frame, body.layout, counters, late=now_ns >= over_ns + world.calendar.window_ns)
+
+
+def _possible(counters: Sequence[int], layout: AssayLayout, window_s: int) -> bool:
+    """Tell whether a kiosk can have counted so many: a run has one of MAX_RECORDS places of a tick of the window."""
+    most = MAX_RECORDS * window_s // TICK_S
+    noise = (MOST_NOISE_SDS * noise_sd(epsilon) for assay in layout.assays for epsilon in assay.epsilons)
+    return all(-far <= value <= most + far for value, far in zip(counters, noise, strict=True))
 
 
 def judge_tick(frame: Frame, device: Device, now_ns: int) -> Reason | None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.codec import CONTENT_BINARY, CONTENT_JSON, CONTENT_JSON_GZIP, MAX_PLAIN_BYTES, MAX_WIRE_BYTES
-from contracts.frames import Frame, ReleaseBody
+from contracts.frames import Frame
 from contracts.messages import (
     MAX_RECORDS,
     MAX_VALUES,
@@ -24,13 +24,12 @@ from contracts.messages import (
     encode,
     join,
 )
-from contracts.rows import AssayCounts, DeviceReport
+from contracts.rows import DeviceReport
 from gateway.ingest.steps import (
     MAX_AHEAD_S,
     Admitted,
     Received,
     Refusal,
-    Release,
     admit,
     judge_record,
     judge_release,
@@ -40,10 +39,11 @@ from gateway.ingest.steps import (
 )
 from gateway.ingest.verifier import Verifier
 from tests.support.registry import device_of, snapshot, world
-from tests.support.speaker import START_NS, START_S, WINDOW_S, Said, Speaker, reading, readings
+from tests.support.speaker import START_NS, START_S, Said, Speaker, reading, readings
 
 AIR, KIOSK, STRANGER = Speaker("air-1"), Speaker("kiosk-1"), Speaker("air-9")
 WORLD = world(AIR, KIOSK)
+KIOSK_ROW = device_of(KIOSK)
 NOW_NS = START_NS + 7 * 3600 * 10**9
 S = 10**9
 
@@ -64,7 +64,7 @@ def verdict(said: Said) -> str:
     if isinstance(content, Refusal):
         return content.reason
     if isinstance(content, Frame):
-        release = judge_release(content, WORLD, NOW_NS)
+        release = judge_release(content, admitted.device, WORLD, NOW_NS)
         return release.reason if isinstance(release, Refusal) else "taken"
     reasons = [judge_record(record, admitted.kind, admitted.device, NOW_NS) for record in getattr(content, "r", [])]
     return next((reason for reason in reasons if reason is not None), "taken")  # 7 8
@@ -320,29 +320,6 @@ def test_a_connection_that_has_ended_does_not_come_back() -> None:
     assert newer(known_state(99, ob=12), again), "which outbox may speak is judged before"
 
 
-# --- releases -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.rule("C11")
-def test_a_releases_counters_are_read_by_the_layout_it_names() -> None:
-    frame = Frame(11, 1, 1, START_S, ReleaseBody(1, (7, -1, 3)).encode())
-    counters = {"SARSCOV2": AssayCounts(7, -1, {"sars-cov-2": 3})}
-    assert judge_release(frame, WORLD, NOW_NS) == Release(frame, 1, counters, late=False)
-
-
-@pytest.mark.parametrize(
-    ("after_s", "taken", "late"), [(-601, False, False), (-600, True, False), (WINDOW_S, True, True)]
-)
-def test_a_release_may_come_a_tick_early_and_is_late_one_window_after_its_end(
-    after_s: int, taken: bool, late: bool
-) -> None:
-    frame = Frame(11, 1, 1, START_S, ReleaseBody(1, (7, -1, 3)).encode())
-    found = judge_release(frame, WORLD, START_NS + (WINDOW_S + after_s) * S)
-    assert isinstance(found, Release) is taken
-    if isinstance(found, Release):
-        assert found.late is late
-
-
 # --- whatever comes -------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
@@ -357,7 +334,7 @@ TYPES = st.sampled_from([CONTENT_JSON, CONTENT_JSON_GZIP, CONTENT_BINARY, None, 
 def judged(content: object, kind: str) -> None:
     """Make checks 7 and 8 of whatever was read."""
     if isinstance(content, Frame):
-        judge_release(content, WORLD, NOW_NS)
+        judge_release(content, KIOSK_ROW, WORLD, NOW_NS)
     for record in getattr(content, "r", []):
         judge_record(record, kind, device_of(AIR), NOW_NS)
 
