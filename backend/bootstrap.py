@@ -25,6 +25,7 @@ from backend.boards.cache import AnswerCache, Kept
 from backend.boards.evidence import Evidence, gather
 from backend.boards.figures import Figures
 from backend.boards.ports import BoardPorts
+from backend.boards.privacy import PrivacyBoard
 from backend.boards.reader import Reader
 from backend.boards.routes import BoardRoutes
 from backend.boards.series_routes import SeriesRoutes
@@ -240,6 +241,9 @@ class Backend:
         failed = self._counters.failures.labels(name).inc
         return Loop(name, step, every_s=every_s, real_s=self._core.clock.real_s, failed=failed)
 
+    def _reader(self) -> Reader:
+        return Reader(self._series, self._district())
+
     def _district(self) -> str:
         return self._core.registry.get().district.id
 
@@ -287,26 +291,20 @@ class Backend:
         admin = AdminOnly(ensure_admin_token(core.settings.admin_token_file), core.limits)
         ports, cache = self._ports(), AnswerCache(core.clock.real_s)
         boards = BoardRoutes(ports, pages=pages, cache=cache)
-        panels = PanelRoutes(BOARDS, figures=ports.figures, pages=pages, cache=cache)
+        released = Releases(self._ingest)
+        privacy = PrivacyBoard(self._reader, ports.names, released.head, core.clock.now_ns)
+        panels = PanelRoutes(BOARDS, figures=ports.figures, pages=pages, cache=cache, privacy=privacy)
         accounts = AccountRoutes(core.accounts, core.audit, pages)
         alerts = AlertRoutes(self._alerts, pages, ports.names, boards.alert_figure)
         reports = Reports(self._ingest)
         fleet = Fleet(core.registry, reports, self._series, clock=core.clock, now=_now)
-        released = Releases(self._ingest).of
-        devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure, released)
+        devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure, released.of)
         live = LiveRoutes(self.hub, core.accounts.signed_in)
         series = SeriesRoutes(ports, pages=pages, cache=cache)
         door = RestrictedDoor(self._behind_door, core.openings, clock=core.clock, district=self._district)
         restricted = RestrictedRoutes(core.openings, door, pages, ports.names, core.clock)
-        for programs in (
-            series,
-            boards,
-            panels,
-            alerts,
-            devices,
-            accounts,
-            restricted,
-        ):  # the busiest first: routes are tried in order
+        # The busiest first: routes are tried in order.
+        for programs in (series, boards, panels, alerts, devices, accounts, restricted):
             app.include_router(programs.api(), prefix="/api/v1")
         sharing = SharingRoutes(core.sharing, core.registry.get, pages)
         for feature in (accounts, boards, panels, alerts, devices, live, restricted, sharing):
@@ -326,8 +324,7 @@ class Backend:
         def names(words: Words) -> Names:
             return Names(core.registry.get(), words)
 
-        def reader() -> Reader:
-            return Reader(self._series, core.registry.get().district.id)
+        reader = self._reader
 
         def figures(words: Words) -> Figures:
             return Figures(reader(), names(words), core.clock.now_ns())

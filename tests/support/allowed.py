@@ -159,6 +159,12 @@ SCHEMAS: Final[dict[str, tuple[str, str]]] = {
     "OpenRequest": (PEOPLE, "minutes password reason"),
     "ConfirmRequest": (PEOPLE, "password"),
     "OpeningAnswer": (PEOPLE, "confirmed_by left_s minutes number reason requested_by state"),
+    "EpsilonAnswer": (CONFIGURED, "assay target epsilon"),
+    "PrivacyAnswer": (
+        RELEASED,
+        "day_start_ns expected received late missing chain_head releases epsilons epsilon_valid epsilon_invalid "
+        "epsilon_test openings",
+    ),
     "ZoneAnswer": (
         RELEASED,
         "day_start_ns id lower name open_alerts positivity releases releases_expected state upper",
@@ -194,8 +200,8 @@ PAGE_NAMES: Final = _names(
     "account accounts action actor address agreement agreements alert alert_row alerts allowed at_ns band board "
     "boards broken_at by certificate chart chosen cleared cleared_ns co2 code confirmed_by contact count counters "
     "covers created_ns csrf csv day days detail device devices disabled district district_names empty event "
-    "events facts file files filters firing first_problem frame headline history id instant instrument "
-    "instruments items key kind label language languages last last_ns late layout least least_chars lede left "
+    "events fact facts facts_title file files filters firing first_problem frame headline history id instant "
+    "instrument instruments items key kind label language languages last last_ns late layout least least_chars lede left "
     "left_min legal_basis lengths level levels line lines link links may metric mine minutes more_alerts most "
     "most_chars must_change name next ngettext note now now_ns ns number numbers older open open_alerts opened_ns "
     "opening operator over own package panel panels path period place positivity positivity_note problem problems "

@@ -60,6 +60,7 @@ READ = {
     "GET /api/v1/charts/device",
     "GET /api/v1/charts/device.csv",
     "GET /api/v1/boards",
+    "GET /api/v1/boards/privacy",
     "GET /api/v1/boards/{board}/{panel}",
     "GET /api/v1/boards/{board}/{panel}.csv",
     "GET /api/v1/alerts",
