@@ -23,7 +23,7 @@ up: ## start a simulated district; UP="--no-simulators --listen ADDRESS" for rea
 
 unit: ## unit tests on every core: no socket, no service, half a minute
 	@scripts/venv.sh all
-	$(PYTEST) -n auto tests/unit
+	$(PYTEST) -n auto tests/unit -m "not simulation"
 
 test: ## every test on real services; T=tests/wire for a part
 	@scripts/venv.sh all

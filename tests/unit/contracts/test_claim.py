@@ -128,6 +128,7 @@ def test_what_must_be_refused_is_refused(refused: dict[str, str]) -> None:
         ClaimCode.parse(refused["code"])
 
 
+@pytest.mark.simulation
 def test_every_error_in_one_or_two_symbols_is_found() -> None:
     # All 775 + 288 300 of them, each through the door that people's codes come through.
     right = FIRST.replace("-", "")

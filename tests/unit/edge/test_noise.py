@@ -109,6 +109,7 @@ def test_positive_and_negative_noise_are_exactly_equally_likely() -> None:
     assert all(proved.get(v) == proved.get(-v) for v in range(1, 4))
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("epsilon", [Fraction(1), Fraction(1, 3), Fraction(1, 4)])
 def test_opendp_draws_the_same_distribution(epsilon: Fraction) -> None:
     dp.enable_features("contrib")

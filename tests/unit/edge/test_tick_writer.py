@@ -165,6 +165,7 @@ def test_a_file_that_is_replaced_repeats_no_tick(tmp_path: Path, lost: str) -> N
         assert [tick for tick in bench.ticks() if tick > last] == [last + 1, last + 2, last + 3]
 
 
+@pytest.mark.simulation
 def test_whatever_is_cut_off_every_record_is_in_its_own_tick_once(tmp_path: Path) -> None:
     chance, clock = seeded("ticks and power cuts"), SetClock()
     expected: dict[bytes, int] = {}

@@ -311,6 +311,7 @@ class History:
 STEPS = st.lists(st.tuples(st.integers(0, 900), st.sampled_from(["come", "stay away", "call", ""])), max_size=150)
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("rules", [RULES, SIMULATED], ids=["real", "simulated"])
 @given(steps=STEPS)
 def test_no_history_takes_a_place_twice_leaks_a_row_or_starts_without_a_module(

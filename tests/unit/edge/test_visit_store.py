@@ -233,6 +233,7 @@ def _dies_in(path: Path, limit_bytes: int, step: Callable[[VisitDatabase], objec
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("name", list(STEPS))
 def test_a_process_that_dies_at_any_write_of_a_step_leaves_one_of_its_two_ends(path: Path, name: str) -> None:
     """A limit below the journal's size dies in the journal, one above it in the file, with a hot journal beside it."""

@@ -45,6 +45,7 @@ def test_the_first_replayed_week_is_the_one_that_the_demonstration_starts_in() -
     assert [day.tests for day in week] == [187, 285, 278, 284, 275, 259, 182]
 
 
+@pytest.mark.simulation
 def test_weeks_add_up_to_the_scaled_source_in_every_zone_from_first_to_last() -> None:
     source = Replay(seed=7)
     checked = 0

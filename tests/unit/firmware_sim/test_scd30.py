@@ -206,6 +206,7 @@ def test_the_scenario_room_is_over_its_limit_for_more_than_an_hour_within_thirty
     assert longest_above(room_of("scenario", "air-10017", seed), 1500 + 25, START_NS, 30) > 60
 
 
+@pytest.mark.simulation
 def test_the_scenario_room_is_over_its_limit_again_on_every_later_day() -> None:
     room = room_of("scenario", "air-10017")
     for day in range(1, 9):
@@ -213,6 +214,7 @@ def test_the_scenario_room_is_over_its_limit_again_on_every_later_day() -> None:
         assert longest_above(room, 1500, begin_ns, 24) > 60
 
 
+@pytest.mark.simulation
 def test_other_rooms_stay_below_1200_whatever_the_seed() -> None:
     for zone in ZONES:
         for seed in (1, 2):

@@ -33,6 +33,7 @@ def test_local_midnight_is_where_the_demonstration_says() -> None:
     assert day_start_ns(date(2021, 12, 12), EASTERN_S) == START_NS
 
 
+@pytest.mark.simulation
 @given(st.integers(0, 3 * DAY_NS))
 def test_a_stream_taken_up_later_is_the_rest_of_the_one_before(offset_ns: int) -> None:
     whole = first_days(4)
@@ -40,6 +41,7 @@ def test_a_stream_taken_up_later_is_the_rest_of_the_one_before(offset_ns: int) -
     assert again == [a for a in whole if a.at_ns > START_NS + offset_ns][:5]
 
 
+@pytest.mark.simulation
 @given(st.integers(0, 80))
 def test_taking_it_up_at_an_arrival_repeats_nobody_and_skips_nobody(index: int) -> None:
     whole = first_days(2)
@@ -123,6 +125,7 @@ def test_an_outbreak_week_shows_its_positivity_and_never_exceeds_what_kiosks_can
     assert plays.end("z10016") is None
 
 
+@pytest.mark.simulation
 def test_quiet_stays_quiet_for_two_hundred_weeks() -> None:
     plays = programme("quiet", seed=1)
     tests = positives = 0

@@ -1,6 +1,7 @@
 """The promise of one false alarm a fortnight, measured in simulated quiet weeks by the shipped code and thresholds."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from gateway.analyse.detect import Baseline, baseline_from_history, follow, learn_baseline, news
@@ -34,6 +35,7 @@ def raised(windows: int, rng: np.random.Generator, history: int | None) -> int:
     return count
 
 
+@pytest.mark.simulation
 def test_200_quiet_weeks_raise_one_false_alarm_a_fortnight() -> None:
     weeks = 200
     count = raised(weeks * WINDOWS_A_WEEK, np.random.default_rng(SEED), history=2000)
@@ -42,6 +44,7 @@ def test_200_quiet_weeks_raise_one_false_alarm_a_fortnight() -> None:
     assert low <= count <= high, f"{count} false alarms in {weeks} quiet weeks for {budget:.0f} (seed {SEED})"
 
 
+@pytest.mark.simulation
 def test_districts_that_learn_their_baseline_keep_the_budget_on_average() -> None:
     districts, weeks = 24, 8
     count = sum(

@@ -54,6 +54,7 @@ def days_until_seen(seed: int) -> dict[str, float]:
     return seen
 
 
+@pytest.mark.simulation
 def test_the_district_sees_the_wave_within_a_day_and_a_half_and_its_zones_within_three() -> None:
     runs = [days_until_seen(seed) for seed in range(12)]
     district = np.array([run["district"] for run in runs])
