@@ -25,6 +25,7 @@ from backend.boards.cache import AnswerCache, Kept
 from backend.boards.evidence import Evidence, gather
 from backend.boards.figures import Figures
 from backend.boards.ports import BoardPorts
+from backend.boards.privacy import PrivacyBoard
 from backend.boards.reader import Reader
 from backend.boards.routes import BoardRoutes
 from backend.boards.series_routes import SeriesRoutes
@@ -38,6 +39,10 @@ from backend.devices.registry import LiveRegistry, targets_of
 from backend.devices.routes import DeviceRoutes
 from backend.devices.visitors import VisitTerms, languages_of, notice_of
 from backend.errors import OperatorError
+from backend.restricted.door import RestrictedDoor
+from backend.restricted.projection import OpeningProjection
+from backend.restricted.routes import RestrictedRoutes
+from backend.restricted.service import OpeningService
 from backend.results.page_hash import page_hash
 from backend.settings import BackendSettings
 from backend.sharing.admin_routes import SharingAdmin
@@ -58,15 +63,18 @@ from backend.web.security import BodyLimit, RateLimits, SecurityHeaders
 from backend.web.states import OtherState, Releases, Reports, Signals, instrument_models
 from backend.web.words import Languages, Words
 from contracts.clock import Clock
+from contracts.query import READABLE, RESTRICTED
 from contracts.windows import NS, to_datetime
 from dashboards.boards import district as district_board
 from dashboards.boards import pipeline as pipeline_board
 from stores.series.open import open_series
+from stores.series.port import TimeSeriesStore
 from stores.state.database import Database, open_for_reading, open_for_writing
 from stores.state.devices import load_registry
 
 POLL_S: Final = 0.25  # DESIGN §3 asks for at most 500 ms; a safety alert is on the screen within 2 s
 PROJECT_S: Final = 0.5
+OPENINGS_S: Final = 1.0
 SHARED_S: Final = 5.0
 POLL_LATE_S: Final = 5.0
 TICK_S: Final = 2.0  # how often open pages look again while time runs fast
@@ -86,6 +94,7 @@ class Core:
     limits: RateLimits
     accounts: AccountService
     enrolment: EnrolmentService
+    openings: OpeningService
     sharing: SharingService
 
     def close(self) -> None:
@@ -110,6 +119,7 @@ def _core(settings: BackendSettings, clock: Clock, database: Database) -> Core:
     registry = LiveRegistry(database, audit=audit, clock=clock)
     ensure_deployment_key(settings.ca_dir)
     broker = settings.broker_public
+    accounts = AccountService(database, audit=audit, clock=clock, wall_s=_wall_s, passwords=Passwords(), limits=limits)
     return Core(
         settings=settings,
         clock=clock,
@@ -117,9 +127,8 @@ def _core(settings: BackendSettings, clock: Clock, database: Database) -> Core:
         registry=registry,
         audit=audit,
         limits=limits,
-        accounts=AccountService(
-            database, audit=audit, clock=clock, wall_s=_wall_s, passwords=Passwords(), limits=limits
-        ),
+        accounts=accounts,
+        openings=OpeningService(database, accounts=accounts, audit=audit, clock=clock, wall_s=_wall_s),
         enrolment=EnrolmentService(
             database,
             authority=ensure_authority(settings.ca_dir, _now()),
@@ -167,7 +176,7 @@ def opened_for_sharing(settings: BackendSettings, now_ns: int) -> Iterator[Sourc
         stack.callback(ingest.close)
         database = stack.enter_context(open_for_reading(settings.state, "ingest"))
         registry = load_registry(stack.enter_context(open_for_reading(settings.state, "backend")))
-        series = open_series(settings.series, org=settings.series_org, token_dir=settings.series_token_dir)
+        series = _open_series(settings, reads=frozenset(READABLE))
         stack.callback(series.close)
         yield Sources(
             series=series,
@@ -185,12 +194,9 @@ class Backend:
     def __init__(self, core: Core) -> None:
         settings = core.settings
         self._core = core
-        self._series = open_series(
-            settings.series,
-            writes=frozenset({"alerts"}),
-            org=settings.series_org,
-            token_dir=settings.series_token_dir,
-        )
+        self._series = _open_series(settings, reads=frozenset(READABLE), writes=frozenset({"alerts"}))
+        # Read by the door alone, for two officers together; its token is opened nowhere else.
+        self._behind_door = _open_series(settings, reads=frozenset({RESTRICTED}))
         self.hub = LiveHub()
         self._counters = Counters()
         self._ingest = OtherState(settings.state, "ingest")
@@ -204,11 +210,14 @@ class Backend:
             changed=lambda alert: self.hub.publish("alerts", b'{"id":%d}' % alert),
         )
         projection = AlertProjection(core.database, self._series)
+        opened = OpeningProjection(core.database, self._series, self._district)
         self._poller = self._loop("alerts", self._poll, POLL_S)
-        shared = SharingProjection(core.database, self._series, lambda: core.registry.get().district.id)
+        shared = SharingProjection(core.database, self._series, self._district)
         self._loops = (
             self._poller,
             self._loop("projection", projection.advance, PROJECT_S),
+            self._loop("openings", core.openings.advance, OPENINGS_S),
+            self._loop("opened", opened.advance, OPENINGS_S),
             self._loop("sharing", shared.advance, SHARED_S),
         )
         self._pages = Pages(
@@ -224,12 +233,19 @@ class Backend:
         for loop in self._loops:
             loop.stop()
         self._series.close()
+        self._behind_door.close()
         self._ingest.close()
         self._analyse.close()
 
     def _loop(self, name: str, step: Callable[[], int], every_s: float) -> Loop:
         failed = self._counters.failures.labels(name).inc
         return Loop(name, step, every_s=every_s, real_s=self._core.clock.real_s, failed=failed)
+
+    def _reader(self) -> Reader:
+        return Reader(self._series, self._district())
+
+    def _district(self) -> str:
+        return self._core.registry.get().district.id
 
     def _poll(self) -> int:
         taken = self._alerts.poll()
@@ -275,26 +291,23 @@ class Backend:
         admin = AdminOnly(ensure_admin_token(core.settings.admin_token_file), core.limits)
         ports, cache = self._ports(), AnswerCache(core.clock.real_s)
         boards = BoardRoutes(ports, pages=pages, cache=cache)
-        panels = PanelRoutes(BOARDS, figures=ports.figures, pages=pages, cache=cache)
+        released = Releases(self._ingest)
+        privacy = PrivacyBoard(self._reader, ports.names, released.head, core.clock.now_ns)
+        panels = PanelRoutes(BOARDS, figures=ports.figures, pages=pages, cache=cache, privacy=privacy)
         accounts = AccountRoutes(core.accounts, core.audit, pages)
         alerts = AlertRoutes(self._alerts, pages, ports.names, boards.alert_figure)
         reports = Reports(self._ingest)
         fleet = Fleet(core.registry, reports, self._series, clock=core.clock, now=_now)
-        released = Releases(self._ingest).of
-        devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure, released)
+        devices = DeviceRoutes(fleet, core.enrolment, pages, ports.names, boards.device_figure, released.of)
         live = LiveRoutes(self.hub, core.accounts.signed_in)
         series = SeriesRoutes(ports, pages=pages, cache=cache)
-        for programs in (
-            series,
-            boards,
-            panels,
-            alerts,
-            devices,
-            accounts,
-        ):  # the busiest first: routes are tried in order
+        door = RestrictedDoor(self._behind_door, core.openings, clock=core.clock, district=self._district)
+        restricted = RestrictedRoutes(core.openings, door, pages, ports.names, core.clock)
+        # The busiest first: routes are tried in order.
+        for programs in (series, boards, panels, alerts, devices, accounts, restricted):
             app.include_router(programs.api(), prefix="/api/v1")
         sharing = SharingRoutes(core.sharing, core.registry.get, pages)
-        for feature in (accounts, boards, panels, alerts, devices, live, sharing):
+        for feature in (accounts, boards, panels, alerts, devices, live, restricted, sharing):
             app.include_router(feature.pages())
         for machines in (
             self._operations(admin),
@@ -311,8 +324,7 @@ class Backend:
         def names(words: Words) -> Names:
             return Names(core.registry.get(), words)
 
-        def reader() -> Reader:
-            return Reader(self._series, core.registry.get().district.id)
+        reader = self._reader
 
         def figures(words: Words) -> Figures:
             return Figures(reader(), names(words), core.clock.now_ns())
@@ -359,6 +371,19 @@ class Backend:
         while True:
             await asyncio.sleep(pause_s)
             self.hub.publish("tick")
+
+
+def _open_series(
+    settings: BackendSettings, *, reads: frozenset[str], writes: frozenset[str] = frozenset()
+) -> TimeSeriesStore:
+    return open_series(
+        settings.series,
+        reads=reads,
+        writes=writes,
+        org=settings.series_org,
+        token_dir=settings.series_token_dir,
+        restricted=settings.series_restricted,
+    )
 
 
 def _unused(_: object) -> None:

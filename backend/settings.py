@@ -80,6 +80,7 @@ class BackendSettings(ServerSettings, frozen=True, kw_only=True):
     results_origin: str = ""  # of a simulated district whose file names none
     series_org: str | None = None
     series_token_dir: Path | None = None  # one file a bucket
+    series_restricted: str | None = None  # where the bucket `restricted` lies, if not in `series`
 
     def __post_init__(self) -> None:
         ServerSettings.__post_init__(self)

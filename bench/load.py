@@ -26,7 +26,7 @@ STREAM: Final = "health"
 MEASUREMENT: Final = "health"
 BUCKET: Final = "fleet"
 KIND: Final = "kiosk"
-FIELDS: Final = ("outbox_pct", "disk_pct", "clock_quality", "certificate_days", "day_min_temperature_c")
+FIELDS: Final = ("outbox_pct", "disk_pct", "clock_quality", "certificate_days", "thinned_records")
 TAGS: Final = ("district", "zone", "site", "device", "kind")
 TELEGRAF_TOPIC: Final = "bench/readings"
 OB: Final = 0x1D5EED
@@ -72,7 +72,7 @@ def readings(device: Device, count: int) -> Iterator[Reading]:
             float(10 * random.randrange(11)),
             2.0,
             float(random.randrange(30)),
-            round(random.uniform(2, 8), 2),
+            float(random.randrange(1000)),
         )
         yield Reading(_START_NS + index * _STEP_NS, 2, dict(zip(FIELDS, values, strict=True)))
 

@@ -17,6 +17,9 @@ from contracts.errors import QueryError
 Function = Literal["min", "max", "mean", "sum", "count", "first", "last"]
 FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
 BUCKETS: Final = ("environment", "fleet", "restricted", "released", "alerts", "history")
+# What two officers open together (DESIGN §7), and what everybody may read who may read at all.
+RESTRICTED: Final = "restricted"
+READABLE: Final = tuple(bucket for bucket in BUCKETS if bucket != RESTRICTED)
 TAGS: Final = ("district", "zone", "site", "device", "kind", "target", "level", "rule")
 MAX_ROWS: Final = 100_000
 

@@ -47,7 +47,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A place in a zone; dates only for a checkpoint."""
+    """A place in a zone; dates only for a checkpoint; `population`: whose traces a sample of it holds."""
 
     id: str
     zone: str
@@ -56,6 +56,7 @@ class Site:
     names: Names = field(default_factory=dict)
     valid_from: str | None = None
     valid_to: str | None = None
+    population: int | None = None
     retired: bool = False
 
 

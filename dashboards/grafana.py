@@ -39,6 +39,7 @@ _UNITS: Final[Mapping[Unit, str]] = {
     "yes_no": "none",
     "alerts": "none",
     "packages": "none",
+    "openings": "none",
 }
 _COLOURS: Final[Mapping[Severity, str]] = {"note": "yellow", "warning": "orange", "critical": "red"}
 _DASHED: Final = {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [6, 4]}}

@@ -13,7 +13,18 @@ from typing import Final, Literal
 from contracts.query import Function, SeriesQuery
 
 Unit = Literal[
-    "share", "tests", "kiosks", "ppm", "percent", "days", "records", "statistic", "yes_no", "alerts", "packages"
+    "share",
+    "tests",
+    "kiosks",
+    "ppm",
+    "percent",
+    "days",
+    "records",
+    "statistic",
+    "yes_no",
+    "alerts",
+    "packages",
+    "openings",
 ]
 Style = Literal["line", "points", "bars", "lower", "upper"]
 Kind = Literal["timeseries", "stat"]

@@ -34,6 +34,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     series: str
     series_org: str | None = None
     series_token_dir: Path | None = None
+    series_restricted: str | None = None  # where the bucket `restricted` lies, if not in `series`
     time_file: Path | None = None  # simulated districts only
     gateway_id: str = "main"
     metrics_listen: str | None = None  # HOST:PORT for Prometheus

@@ -1,11 +1,12 @@
 """Prepares combination B of DESIGN §3 for deploy/compose.yaml: certificates, buckets, tokens and settings files.
 
 `python -m kioskwatch.deployment --root DIR --public-name NAME …` may run at every start of the containers: what is
-there and good is kept. A token reaches only the bucket and rights that its process needs.
+there and good is kept. A token reaches only the bucket and rights that its process needs. The bucket `restricted` is
+not in this InfluxDB at all, for a server of this kind shows it to every token that asks by its number
+(`stores.series.narrow`): it is a SQLite file on a volume that ingest and the console's process alone see.
 
-Grafana gets no token but a name and a password of InfluxDB's version 1 (a "legacy authorization"), which reads every
-bucket but `restricted` and is good for InfluxQL alone. InfluxDB asks for a token's rights when a bucket's name becomes
-an id and never again, so with any token Flux reads any bucket whose id is known (influxdata/influxdb, issue 14838).
+Grafana gets no token but a name and a password of InfluxDB's version 1 (a "legacy authorization"), which is good for
+InfluxQL alone: with any token Flux reads any bucket whose id is known (influxdata/influxdb, issue 14838).
 """
 
 import http.client
@@ -33,13 +34,14 @@ PAGE: Final = 100  # the most buckets that InfluxDB lists in one answer
 PASSWORD_BYTES: Final = 32
 _LEGACY: Final = "/private/legacy/authorizations"
 
+SERVED: Final = tuple(bucket for bucket in BUCKETS if bucket != "restricted")  # by InfluxDB
 _BOTH: Final = ("read", "write")
 # folder of a process -> bucket -> its rights there; what stands nowhere cannot be reached (DESIGN §8, one writer each).
 RIGHTS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "gateway": {bucket: _BOTH for bucket in BUCKETS if bucket != "alerts"},
-    "backend": {bucket: ("read",) for bucket in BUCKETS if bucket not in {"alerts", "restricted"}} | {"alerts": _BOTH},
+    "gateway": {bucket: _BOTH for bucket in SERVED if bucket != "alerts"},
+    "backend": {bucket: ("read",) for bucket in SERVED if bucket != "alerts"} | {"alerts": _BOTH},
 }
-GRAFANA_READS: Final = tuple(bucket for bucket in BUCKETS if bucket != "restricted")
+GRAFANA_READS: Final = SERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Deployment:
     org: str
     grafana_password: Path
     results_settings: Path
+    restricted: Path
 
 
 class InfluxAdmin:
@@ -73,7 +76,7 @@ class InfluxAdmin:
         """Return the id of every bucket, making those that are missing; retention is ours, so they have none."""
         listed = self._call("GET", f"/api/v2/buckets?orgID={self._org_id}&limit={PAGE}")["buckets"]
         ids = {row["name"]: str(row["id"]) for row in listed}
-        for bucket in BUCKETS:
+        for bucket in SERVED:
             if bucket not in ids:
                 wanted: dict[str, Any] = {"orgID": self._org_id, "name": bucket, "retentionRules": []}
                 ids[bucket] = self._call("POST", "/api/v2/buckets", wanted)["id"]
@@ -144,6 +147,7 @@ def main(argv: Sequence[str]) -> int:
             influx=given.influx,
             org=given.org,
             grafana_password=(given.grafana_password or given.root / "grafana-password").absolute(),
+            restricted=(given.restricted or given.root / "restricted").absolute(),
             results_settings=(given.results_settings or given.root / "results.toml").absolute(),
         )
         prepare(deployment, given.district.absolute(), _read_token(given.influx_token))
@@ -229,6 +233,7 @@ def _parser() -> Parser:
     add("--org", default="kioskwatch")
     add("--results-settings", type=Path, metavar="FILE", help="where the result page's settings go, alone")
     add("--grafana-password", type=Path, metavar="FILE", help="where Grafana's password goes, alone")
+    add("--restricted", type=Path, metavar="DIR", help="where ingest and the console alone keep restricted readings")
     return parser
 
 
@@ -238,6 +243,7 @@ def _stores(deployment: Deployment, process: str) -> dict[str, Any]:
         "series": f"influx:{deployment.influx}",
         "series_org": deployment.org,
         "series_token_dir": str(_tokens(deployment) / process),
+        "series_restricted": f"sqlite:{deployment.restricted}",
     }
 
 

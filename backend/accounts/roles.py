@@ -27,6 +27,7 @@ class Permission(StrEnum):
     HANDLE_ANY_ALERT = "handle_any_alert"
     HANDLE_DEVICE_ALERT = "handle_device_alert"
     MANAGE_DEVICES = "manage_devices"  # enrolment tokens, withdrawing a certificate
+    OPEN_RESTRICTED = "open_restricted"  # together with a second officer: rooms where people live or lie
     READ_RELEASES = "read_releases"  # what one kiosk released
     MANAGE_ACCOUNTS = "manage_accounts"
     READ_AUDIT = "read_audit"
@@ -35,9 +36,9 @@ class Permission(StrEnum):
 _P = Permission
 
 GRANTS: Final[dict[Role, frozenset[Permission]]] = {
-    "officer": frozenset({_P.READ, _P.HANDLE_ANY_ALERT, _P.HANDLE_DEVICE_ALERT, _P.READ_RELEASES}),
+    "officer": frozenset({_P.READ, _P.HANDLE_ANY_ALERT, _P.HANDLE_DEVICE_ALERT, _P.READ_RELEASES, _P.OPEN_RESTRICTED}),
     "technician": frozenset({_P.READ, _P.HANDLE_DEVICE_ALERT, _P.MANAGE_DEVICES, _P.READ_RELEASES}),
-    "admin": frozenset(_P),
+    "admin": frozenset(_P) - {_P.OPEN_RESTRICTED},  # who makes accounts could make the second officer
     "auditor": frozenset({_P.READ, _P.READ_AUDIT}),
 }
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from backend.accounts.audit import SYSTEM, AuditLog
 from backend.accounts.passwords import Passwords, check_new_password, random_password
-from backend.accounts.roles import GRANTS, ROLE_NAMES, ROLES, Role
+from backend.accounts.roles import GRANTS, ROLE_NAMES, ROLES, Permission, Role
 from backend.errors import ConflictError, InputError, NotFoundError, NotSignedInError
 from backend.web.security import SIGN_IN, SIGN_IN_REFUSED, RateLimits
 from backend.web.viewer import Viewer
@@ -174,12 +174,7 @@ class AccountService:
 
     def change_password(self, viewer: Viewer, *, old: str, new: str, address: str) -> None:
         """Change one's own password; other sessions of the account end."""
-        self._limits.hit(SIGN_IN, address)
-        self._limits.check(SIGN_IN_REFUSED, address)
-        account = self._known(viewer.name)
-        if not self._passwords.fits(old, account.password_hash):
-            self._limits.count(SIGN_IN_REFUSED, address)
-            raise InputError(N_("The old password is wrong."))
+        account = self._proven(viewer, old, address, N_("The old password is wrong."))
         check_new_password(new, account=account.name, old=old)
         changed = replace(
             account,
@@ -192,6 +187,24 @@ class AccountService:
             self._accounts.end_sessions_of(tx, account.name, but=viewer.session)
             self._audit.note(tx, account.name, "password_changed", account.name)
         self._forget(lambda kept: kept.viewer.name == account.name)
+
+    def prove(self, viewer: Viewer, password: str, address: str) -> None:
+        """Ask a person who is signed in for the password once more; InputError when it is wrong."""
+        self._proven(viewer, password, address, N_("The password is wrong."))
+
+    def _proven(self, viewer: Viewer, password: str, address: str, sentence: str) -> Account:
+        self._limits.hit(SIGN_IN, address)
+        self._limits.check(SIGN_IN_REFUSED, address)
+        account = self._known(viewer.name)
+        if not self._passwords.fits(password, account.password_hash):
+            self._limits.count(SIGN_IN_REFUSED, address)
+            raise InputError(sentence)
+        return account
+
+    def may(self, name: str, permission: Permission) -> bool:
+        """Tell whether an account is open and its role grants it, now."""
+        account = self._accounts.account(name)
+        return account is not None and not account.disabled and permission in GRANTS[check_role(account.role)]
 
     def accounts(self) -> list[Account]:
         """Return all accounts, by name."""

@@ -14,6 +14,7 @@ from backend.boards.cache import AnswerCache
 from backend.boards.charts import ChartAnswer
 from backend.boards.figures import SPANS, Figures
 from backend.boards.panels import PanelDrawing, find_panel
+from backend.boards.privacy import TITLE, PrivacyAnswer, PrivacyBoard
 from backend.boards.routes import SpanKey, chart_response, choices, encode_chart, span_key
 from backend.errors import NotFoundError
 from backend.web.openapi import answers
@@ -22,6 +23,7 @@ from backend.web.words import N_, Words
 from dashboards.panels import Board, Panel
 
 BOARD_SPAN: Final = "2w"
+PIPELINE: Final = "pipeline"  # the board that says the privacy facts too
 PREFIX: Final = "kioskwatch-"  # Grafana's uids carry it, addresses here do not
 
 
@@ -61,7 +63,9 @@ class PanelRoutes:
         figures: Callable[[Words], Figures],
         pages: Pages,
         cache: AnswerCache,
+        privacy: PrivacyBoard,
     ) -> None:
+        self._privacy = privacy
         self._boards = {board.id.removeprefix(PREFIX): board for board in boards}
         self._figures = figures
         self._pages = pages
@@ -77,6 +81,7 @@ class PanelRoutes:
         """Return what programs use."""
         router = APIRouter(prefix="/boards", tags=["boards"], dependencies=[Depends(Needs(Permission.READ))])
         router.add_api_route("", self.boards, responses=answers(BoardsAnswer))
+        router.add_api_route("/privacy", self.privacy, responses=answers(PrivacyAnswer))
         router.add_api_route("/{board}/{panel}.csv", self.panel, name="panel_csv")
         router.add_api_route("/{board}/{panel}", self.panel, responses=answers(ChartAnswer))
         return router
@@ -93,6 +98,8 @@ class PanelRoutes:
             "boards": choices(names, board, words),
             "ranges": choices({one: name for one, (_, name) in SPANS.items()}, key, words),
             "panels": [self._panel_view(board, panel, key, words) for panel in shown.panels],
+            "facts_title": words.text(TITLE),
+            "facts": self._privacy.facts(words) if shown is self._boards.get(PIPELINE) else [],
         }
         return self._pages.answer(request, "board.html", view=view)
 
@@ -110,6 +117,10 @@ class PanelRoutes:
             "csv": f"{address}.csv?span={span}",
             "stats": stats,
         }
+
+    def privacy(self, request: Request) -> Response:
+        """Return yesterday's windows, the chain's head, epsilon per test, and restricted openings."""
+        return json_answer(self._privacy.answer(self._pages.words(request)))
 
     def boards(self, request: Request) -> Response:
         """List the boards and their panels."""

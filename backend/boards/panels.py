@@ -31,6 +31,7 @@ UNITS: Final[Mapping[str, str]] = {
     "yes_no": "",
     "alerts": "",
     "packages": N_("packages"),
+    "openings": N_("openings"),
 }
 _DIGITS: Final[Mapping[str, int]] = {"share": 1, "statistic": 2, "percent": 0}
 

@@ -1,7 +1,7 @@
 """Asks the time-series store what the pages and charts need, in district time, and hands the numbers on by place.
 
 One question a field (`SeriesQuery` has one), grouped by place. No bucket `restricted`: two officers open that
-together, which the console does not offer (DESIGN §7).
+together, by a door of its own (`backend.restricted`); the store in here does not have it (DESIGN §7).
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,6 @@ DETECTOR: Final[Source] = ("released", "detector")
 HISTORY: Final[Source] = ("history", "weekly")
 IMPORTS: Final[Source] = ("history", "imports")
 AIR: Final[Source] = ("environment", "air")
-READABLE: Final = ("environment", "fleet", "released", "alerts", "history")
 
 Points = dict[int, Value]  # time in ns -> value
 Tags = Mapping[str, str]

@@ -20,14 +20,13 @@ from backend.boards import overview
 from backend.boards.cache import AnswerCache
 from backend.boards.evidence import Evidence, Share, newest_share, reporting
 from backend.boards.ports import BoardPorts
-from backend.boards.reader import READABLE
 from backend.errors import InputError, NotAllowedError
 from backend.web.names import Names
 from backend.web.openapi import answers
 from backend.web.pages import Pages, json_answer
 from backend.web.problems import MALFORMED
 from backend.web.words import N_, zone_name
-from contracts.query import Function, SeriesQuery
+from contracts.query import READABLE, Function, SeriesQuery
 from stores.state.alerts import AlertRow
 
 MAX_ROWS: Final = 20_000
@@ -116,7 +115,7 @@ class SeriesRoutes:
             self.series,
             dependencies=read,
             responses=answers(SeriesListAnswer),
-            openapi_extra={"parameters": _parameters()},
+            openapi_extra={"parameters": parameters()},
         )
         router.add_api_route("/district", self.district, dependencies=read, responses=answers(DistrictAnswer))
         router.add_api_route("/clock", self.clock, dependencies=[Depends(Needs(None))], responses=answers(ClockAnswer))
@@ -129,7 +128,7 @@ class SeriesRoutes:
         """
 
         def make() -> bytes:
-            found = self._ports.store.query(_query(_asked(request.query_params)))
+            found = self._ports.store.query(_query(read_question(request.query_params)))
             listed = [OneSeries(dict(one.tags), one.times_ns, one.values) for one in found]
             return msgspec.json.encode(SeriesListAnswer(listed))
 
@@ -177,7 +176,7 @@ def _zone(zone: str, evidence: Evidence, alerts: Sequence[AlertRow], names: Name
     )
 
 
-def _parameters() -> list[dict[str, object]]:
+def parameters() -> list[dict[str, object]]:
     """The parameters of a question, for the API's document."""
     schema = SeriesRequest.model_json_schema()
     needed = set(schema["required"])
@@ -187,7 +186,8 @@ def _parameters() -> list[dict[str, object]]:
     ]
 
 
-def _asked(parameters: QueryParams) -> SeriesRequest:
+def read_question(parameters: QueryParams) -> SeriesRequest:
+    """Return what is asked; InputError says which parts cannot be read."""
     lists = {name: parameters.getlist(name) for name in ("group_by", "tag") if name in parameters}
     try:
         return SeriesRequest.model_validate({**dict(parameters), **lists})
@@ -199,6 +199,11 @@ def _asked(parameters: QueryParams) -> SeriesRequest:
 def _query(asked: SeriesRequest) -> SeriesQuery:
     if asked.bucket not in READABLE:
         raise NotAllowedError(N_("This bucket is not open: two officers together open rooms where people live or lie."))
+    return question(asked)
+
+
+def question(asked: SeriesRequest) -> SeriesQuery:
+    """Return it as the store takes it, whatever bucket it names; InputError or QueryError."""
     return SeriesQuery(
         bucket=asked.bucket,
         measurement=asked.measurement,

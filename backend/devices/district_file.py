@@ -78,6 +78,7 @@ class SiteEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     names: Names = {}
     valid_from: datetime.date | None = None
     valid_to: datetime.date | None = None
+    population: int | None = None
 
 
 class DeviceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -273,6 +274,8 @@ def _check_sites(file: DistrictFile, lines: Lines) -> None:
         at.one_of("kind", site.kind, SITE_KINDS)
         if (site.valid_from or site.valid_to) and site.kind != "checkpoint":
             at.refuse("valid_from", "only a checkpoint has valid_from and valid_to")
+        if site.population is not None and not 0 < site.population < MAX_POPULATION:
+            at.refuse("population", "the number of people who contribute to a sample taken there, 1 or more")
         if site.valid_from and site.valid_to and site.valid_to < site.valid_from:
             at.refuse("valid_to", "this lies before valid_from")
     _unique((entry.id for entry in file.site), "site", "id", lines)

@@ -59,6 +59,7 @@ def wanted(file: DistrictFile) -> Wanted:
                 names=site.names,
                 valid_from=site.valid_from.isoformat() if site.valid_from is not None else None,
                 valid_to=site.valid_to.isoformat() if site.valid_to is not None else None,
+                population=site.population,
             )
             for site in file.site
         ),

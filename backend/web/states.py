@@ -10,7 +10,7 @@ from contracts.messages import Birth, decode_document
 from contracts.rows import DeviceReport, ReleaseRow
 from stores.errors import StoreError
 from stores.state.database import Database, Owner, open_for_reading, state_file
-from stores.state.release_log import releases_of
+from stores.state.release_log import chain_part, releases_of
 from stores.state.reports import load_reports
 from stores.state.signals import SignalRow, signals_after
 
@@ -106,3 +106,8 @@ class Releases:
     def of(self, device: str, limit: int) -> Sequence[ReleaseRow]:
         """Return a kiosk's newest releases, the newest window first."""
         return self._state.ask(lambda database: releases_of(database, device, limit))
+
+    def head(self) -> tuple[bytes, int]:
+        """Return the chain's head and how many releases it closes."""
+        found = self._state.ask(lambda database: chain_part(database, 0, 0))
+        return found.head, found.head_number

@@ -73,6 +73,52 @@ LATE: Final = Panel(
     note="Releases that came after their window was over for long. They are added when they come.",
 )
 
+WINDOWS: Final = Panel(
+    id="pipeline-windows",
+    title="Windows of all kiosks, expected and received, by day",
+    unit="kiosks",
+    lines=(
+        Line(
+            label="Expected",
+            bucket="released",
+            measurement="testing",
+            field="kiosks_expected",
+            scope="district",
+            span="day",
+            group_by=("target",),
+        ),
+        Line(
+            label="Received",
+            bucket="released",
+            measurement="testing",
+            field="kiosks_reporting",
+            scope="district",
+            span="day",
+            group_by=("target",),
+            style="bars",
+        ),
+    ),
+    note="A kiosk releases once a window, also when nobody came. What is missing is the gap between the two.",
+)
+
+OPENINGS: Final = Panel(
+    id="privacy-openings",
+    title="Restricted readings opened",
+    unit="openings",
+    lines=(
+        Line(
+            label="Opened",
+            bucket="alerts",
+            measurement="openings",
+            field="opened",
+            scope="district",
+            function="sum",
+            style="bars",
+        ),
+    ),
+    note="By two officers together, for a stated time. Who and why stands in the audit log alone.",
+)
+
 NOISE: Final = Panel(
     id="privacy-noise",
     title="Noise in a zone's positives, by day",
@@ -159,5 +205,20 @@ BOARD: Final = Board(
     id="kioskwatch-pipeline",
     title="Pipeline and privacy",
     note="What came, what was refused, what is late, how healthy cabinets are, how much noise protects visitors.",
-    panels=(RECORDS, REFUSED, WAITING, LATE, NOISE, EXPORTS, OUTBOX, THINNED, DISK, INSTRUMENTS, CERTIFICATES, CLOCKS),
+    panels=(
+        WINDOWS,
+        LATE,
+        NOISE,
+        EXPORTS,
+        OPENINGS,
+        RECORDS,
+        REFUSED,
+        WAITING,
+        OUTBOX,
+        THINNED,
+        DISK,
+        INSTRUMENTS,
+        CERTIFICATES,
+        CLOCKS,
+    ),
 )

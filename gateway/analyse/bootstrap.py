@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from contracts.query import READABLE
 from contracts.registry import RegistrySnapshot
 from contracts.release_chain import GENESIS
 from contracts.windows import to_datetime
@@ -190,6 +191,7 @@ def _targets(registry: RegistrySnapshot) -> frozenset[str]:
 def _open_series(settings: GatewaySettings, *writes: str) -> TimeSeriesStore:
     return open_series(
         settings.series,
+        reads=frozenset(READABLE),  # no roll-up, detector or risk index sees `restricted` (DESIGN §7)
         writes=frozenset(writes),
         org=settings.series_org,
         token_dir=settings.series_token_dir,

@@ -1,6 +1,7 @@
 """Joins ingest's parts to the stores, the broker and the clock; here alone settings are read and stores chosen."""
 
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from stores.state.cohorts import CohortStore
 from stores.state.database import open_for_reading, open_for_writing
 from stores.state.journal import PROJECTED, IngestState
 
+_LOG = logging.getLogger(__name__)
+
 SERIES: Final = frozenset({"environment", "fleet", "restricted"})
 SESSION_EXPIRY_S: Final = 24 * 3600  # what devices say while ingest is away waits in the broker, within its bounds
 RECEIVE_MAXIMUM: Final = 2000
@@ -51,8 +54,15 @@ class Ingest:
         reading = stack.enter_context(open_for_reading(settings.state, "ingest"))
         registry = RegistryReader(lambda: open_for_reading(settings.state, "backend"), clock)
         stack.callback(registry.close)
+        if settings.series.startswith("influx:") and settings.series_restricted is None:
+            _LOG.warning("restricted readings lie where other tokens reach them: set series_restricted")
         series = open_series(
-            settings.series, writes=SERIES, org=settings.series_org, token_dir=settings.series_token_dir
+            settings.series,
+            reads=frozenset(),  # it writes `restricted` and asks nothing of any bucket
+            writes=SERIES,
+            org=settings.series_org,
+            token_dir=settings.series_token_dir,
+            restricted=settings.series_restricted,
         )
         stack.callback(series.close)
         self.verifier = Verifier(settings.verifiers)

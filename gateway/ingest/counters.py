@@ -29,6 +29,8 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         "version",
         "malformed",
         "range",
+        "step",
+        "too_often",
         "allow_list",
         "layout",
         "second_release",

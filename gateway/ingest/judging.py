@@ -25,8 +25,12 @@ from stores.state.dead_letters import DeadLetter
 from stores.state.journal import IngestBatch, JournalEntry
 
 SEEN_EVERY_NS: Final = 30 * NS  # of district time: "last heard" is not worth a write for every message
+MAX_DAYS: Final = 128  # a device's backlog is no longer; what is older than the oldest of so many came too often
 MAX_TOPIC_CHARS: Final = 128  # of a letter's; ours are shorter
 _CONTENT_TYPES: Final = frozenset({CONTENT_BINARY, CONTENT_JSON, CONTENT_JSON_GZIP})
+
+
+DailyKey = tuple[str, str]  # device, metric
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class Known:
     reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
     unreadable: dict[tuple[str, str], int] = field(default_factory=dict)  # (device, kind) -> sum of the last one
+    days: dict[DailyKey, frozenset[int]] = field(default_factory=dict)  # said on these days; memory only
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Judging:
     reports: dict[tuple[str, str], DeviceReport] = field(default_factory=dict)
     watches: dict[WatchKey, Watch] = field(default_factory=dict)
     unreadable: dict[tuple[str, str], int] = field(default_factory=dict)
+    days: dict[DailyKey, frozenset[int]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     reborn: set[str] = field(default_factory=set)  # devices that must say again what they are
 
@@ -116,6 +122,7 @@ class Judging:
         self.known.reports.update(self.reports)
         self.known.watches.update(self.watches)
         self.known.unreadable.update(self.unreadable)
+        self.known.days.update(self.days)
 
     # --- 6 replay -------------------------------------------------------------------------------------
 
@@ -181,6 +188,8 @@ class Judging:
         run = first
         for seq, record in enumerate(records, start=first):
             reason = steps.judge_record(record, admitted.kind, admitted.device, self.now_ns)
+            if reason is None and isinstance(record, Reading) and self._said_today(admitted.device.id, record):
+                reason = "too_often"
             if reason is not None:
                 self._refused(admitted, reason, batch.ob, seq, seq)
                 self._entry(admitted, batch, run, seq - 1)
@@ -189,6 +198,17 @@ class Judging:
                 taken.append(record)
         self._entry(admitted, batch, run, first + len(records) - 1)
         return taken
+
+    def _said_today(self, device: str, record: Reading) -> bool:
+        """C28: whether one of the record's daily metrics was said on its day before; else it is said now."""
+        day = self.world.calendar.day_start_ns(record.ts_ns)
+        keys = [(device, name) for name in steps.daily_of(record)]
+        said = {key: self.days.get(key, self.known.days.get(key, frozenset())) for key in keys}
+        full = any(len(days) >= MAX_DAYS and day < min(days) for days in said.values())
+        if full or any(day in days for days in said.values()):
+            return True
+        self.days.update({key: frozenset(sorted(days | {day})[-MAX_DAYS:]) for key, days in said.items()})
+        return False
 
     def _entry(self, admitted: Admitted, content: Batch | Frame, first: int, last: int) -> None:
         """Journal the records `first` to `last`; none when the run is empty."""

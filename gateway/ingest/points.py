@@ -3,6 +3,9 @@
 One record is one line; the last three digits of its time stamp are seq mod 1000, so that two readings of equal device
 time stay two points and writing a record again meets itself. Tags are what the journal says of the device, as it was
 when the record came: projecting again gives the same lines, wherever the device stands now.
+
+Of a restricted place only its equipment's health is told outside, and only by the day (C29): each record replaces the
+one before it at the start of its UTC day. Its readings and events go to the bucket `restricted`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +14,7 @@ from typing import Final
 
 from contracts.messages import Event, Reading
 from contracts.metrics import METRICS
+from contracts.windows import DAY_S, NS
 from gateway.ingest.world import Place
 from stores.series.lines import escaped_head
 
@@ -42,16 +46,26 @@ def lines_of(
                     continue
                 names = these
             fields = template % tuple(record.values.values())
-            yield bucket, f"{head} {fields} {record.ts_ns - record.ts_ns % _TIE + seq % _TIE}"
+            daily = place.restricted and bucket != RESTRICTED
+            yield bucket, f"{head} {fields} {_day_ns(record.ts_ns) if daily else _tied_ns(record.ts_ns, seq)}"
         else:
             yield None if record is None else _event_line(record, seq, device, place, district)
 
 
 def _event_line(event: Event, seq: int, device: str, place: Place, district: str) -> Line:
     bucket, measurement = _EVENTS
+    if place.restricted:
+        bucket = RESTRICTED
     fields = f'code="{event.code}",state="{event.state}"'
-    ts_ns = event.ts_ns - event.ts_ns % _TIE + seq % _TIE
-    return bucket, f"{_head(measurement, device, place, district)} {fields} {ts_ns}"
+    return bucket, f"{_head(measurement, device, place, district)} {fields} {_tied_ns(event.ts_ns, seq)}"
+
+
+def _tied_ns(ts_ns: int, seq: int) -> int:
+    return ts_ns - ts_ns % _TIE + seq % _TIE
+
+
+def _day_ns(ts_ns: int) -> int:
+    return ts_ns - ts_ns % (DAY_S * NS)
 
 
 @lru_cache(maxsize=_CACHED)

@@ -59,6 +59,8 @@ Reason = Literal[
     "malformed",
     "foreign_outbox",
     "range",
+    "step",
+    "too_often",
     "allow_list",
     "layout",
     "second_release",
@@ -77,6 +79,8 @@ MAX_LATE_S: Final = 92 * 24 * 3600
 TICK_SLACK: Final = 1  # ticks that a kiosk's clock may be ahead; nothing is public before its tick has ended here
 TICK_KINDS: Final = frozenset({"kiosk"})  # of devices: nobody else has anything to seal
 RELEASE_KINDS: Final = TICK_KINDS  # nor anything to count
+DAILY: Final = frozenset(row.name for row in METRICS.values() if row.daily)
+_Range = tuple[float, float, float]  # low, high, step
 WINDOW_SLACK_S: Final = 600  # a release may come a tick before the gateway's clock says that its window is over
 # No honest counter lies further out: below e^-54 a draw, whatever epsilon is.
 MOST_NOISE_SDS: Final = 40.0
@@ -219,10 +223,13 @@ def _online(report: DeviceReport) -> bool:
 
 
 def all_hold(readings: Sequence[Reading], stream: str, kind: str, now_ns: int) -> bool:
-    """Checks 7 and 8 for a message at once: whether `judge_record` takes every one of its readings. The hot path."""
+    """Checks 7 and 8 for a message at once: whether `judge_record` takes every one of its readings. The hot path.
+
+    False also where a metric is said once a day: what was said before is not known here, and it is rare.
+    """
     latest_ns = now_ns + MAX_AHEAD_S * NS
     names: tuple[str, ...] = ()
-    ranges: tuple[tuple[float, float], ...] = ()
+    ranges: tuple[_Range, ...] = ()
     for reading in readings:
         these = tuple(reading.values)
         if these != names or not these:
@@ -232,14 +239,14 @@ def all_hold(readings: Sequence[Reading], stream: str, kind: str, now_ns: int) -
             names, ranges = these, found
         if reading.tq not in TIME_QUALITIES or not MIN_TIME_NS <= reading.ts_ns <= latest_ns:
             return False
-        for (low, high), value in zip(ranges, reading.values.values(), strict=True):
-            if not low <= value <= high:
+        for (low, high, step), value in zip(ranges, reading.values.values(), strict=True):
+            if not low <= value <= high or (step and value % step):
                 return False
     return True
 
 
-def _allowed_ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[float, float], ...] | None:
-    if not 0 < len(names) <= MAX_VALUES:
+def _allowed_ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[_Range, ...] | None:
+    if not 0 < len(names) <= MAX_VALUES or not DAILY.isdisjoint(names):
         return None
     try:
         ranges, allowed = _ranges(names, stream, kind)
@@ -270,22 +277,30 @@ def _judge_values(values: dict[str, float], stream: str, kind: str) -> Reason | 
         ranges, allowed = _ranges(tuple(values), stream, kind)
     except KeyError:  # a metric that nobody knows; the others' ranges come first all the same
         known = {name: value for name, value in values.items() if name in METRICS}
-        return "range" if known and _judge_values(known, stream, kind) == "range" else "allow_list"
-    for (low, high), value in zip(ranges, values.values(), strict=True):
+        found = _judge_values(known, stream, kind) if known else None
+        return found if found in {"range", "step"} else "allow_list"
+    for (low, high, step), value in zip(ranges, values.values(), strict=True):
         if not low <= value <= high:
             return "range"
+        if step and value % step:  # C28
+            return "step"
     return None if allowed else "allow_list"
 
 
+def daily_of(record: Reading) -> frozenset[str]:
+    """Return the metrics of a record that may be said once in a district day (C28)."""
+    return DAILY.intersection(record.values)
+
+
 @lru_cache(maxsize=4096)
-def _ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[tuple[float, float], ...], bool]:
-    """Return the ranges of metrics, and whether they may stand together in a record of this stream and kind.
+def _ranges(names: tuple[str, ...], stream: str, kind: str) -> tuple[tuple[_Range, ...], bool]:
+    """Return the ranges and steps of metrics, and whether they may stand together in a record of this stream and kind.
 
     KeyError for a name that is none, which is not cached: a sender may make up as many as it likes.
     """
     rows = [METRICS[name] for name in names]
     allowed = all(row.stream == stream and kind in row.kinds for row in rows)
-    return tuple((row.low, row.high) for row in rows), allowed and len({row.measurement for row in rows}) == 1
+    return tuple((row.low, row.high, row.step) for row in rows), allowed and len({row.measurement for row in rows}) == 1
 
 
 def judge_release(frame: Frame, device: Device, world: World, now_ns: int) -> Release | Refusal:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from contracts.layout import AssayLayout
 from contracts.metrics import RESTRICTED_SITE_KINDS, SITE_KINDS
-from contracts.registry import Device, RegistrySnapshot, Rule, StuckRule
+from contracts.population import SAMPLING_KINDS, stands_alone
+from contracts.registry import Device, RegistrySnapshot, Rule, Site, StuckRule
 from contracts.windows import Calendar
 
 
@@ -50,7 +51,7 @@ def world_of(registry: RegistrySnapshot) -> World:
     layouts = {number: layout.layout for number, layout in registry.layouts.items()}
     places = {
         device.id: Place(
-            device.kind, device.site, device.zone, registry.sites[device.site].kind in RESTRICTED_SITE_KINDS
+            device.kind, device.site, device.zone, _is_restricted(device.kind, registry.sites[device.site])
         )
         for device in registry.devices.values()
     }
@@ -60,3 +61,9 @@ def world_of(registry: RegistrySnapshot) -> World:
         for kind in kinds:
             rules[kind] = (*rules.get(kind, ()), rule)
     return World(registry, registry.district.calendar, layouts, places, rules)
+
+
+def _is_restricted(device_kind: str, site: Site) -> bool:
+    """C29: rooms where people live or lie, and samples to which too few people contribute."""
+    few = device_kind in SAMPLING_KINDS and not stands_alone(site.population)
+    return few or site.kind in RESTRICTED_SITE_KINDS

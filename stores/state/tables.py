@@ -210,6 +210,7 @@ SITES: Final = Table(
     _text("names"),
     _text("valid_from", null=True),
     _text("valid_to", null=True),
+    _big("population", null=True),
     _flag("retired"),
 )
 DEVICES: Final = Table(
@@ -278,6 +279,19 @@ SESSIONS: Final = Table(
     _big("last_seen_s"),
     _big("expires_s"),
     Index("sessions_by_account", "account"),
+)
+OPENINGS: Final = Table(
+    "openings",
+    BACKEND,
+    _id(),
+    _text("requested_by"),
+    _text("reason"),
+    _big("length_s"),
+    _big("requested_s"),
+    _text("confirmed_by", null=True),
+    _big("confirmed_s", null=True),
+    _big("confirmed_ns", null=True),
+    _big("ended_s", null=True),
 )
 AUDIT: Final = Table(
     "audit",

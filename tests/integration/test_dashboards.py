@@ -15,6 +15,7 @@ import pytest
 
 from backend.accounts.audit import AuditLog
 from backend.alerts.projection import AlertProjection
+from backend.restricted.projection import OpeningProjection
 from backend.sharing.projection import SharingProjection
 from backend.sharing.service import SHARED
 from contracts.messages import Reading
@@ -30,6 +31,7 @@ from gateway.ingest.world import Place
 from stores.series.influx import InfluxSeries
 from stores.state.alerts import AlertEventRow, AlertRow, AlertState
 from stores.state.devices import load_registry
+from stores.state.openings import OpeningRow, Openings
 from tests.integration.analyse_district import (
     CALENDAR,
     START_NS,
@@ -66,6 +68,7 @@ def filled(influxd: InfluxServer, tmp_path_factory: pytest.TempPathFactory) -> I
     measure(store, load_registry(district.backend))
     raise_alert(store, district)
     share(store, district)
+    open_restricted(store, district)
     yield org
     district.close()
     store.close()
@@ -129,6 +132,23 @@ def share(store: InfluxSeries, district: CommittedDistrict) -> None:
     with district.backend.begin() as tx:
         audit.note(tx, "command-line", SHARED, "city", first_day="2021-12-12", last_day="2021-12-13")
     projection = SharingProjection(district.backend, store, lambda: "turtle-bay")
+    assert [projection.advance(), projection.advance()] == [1, 0]
+
+
+def open_restricted(store: InfluxSeries, district: CommittedDistrict) -> None:
+    """Two officers' opening, as the console keeps it and draws it."""
+    row = OpeningRow(
+        requested_by="olga",
+        reason="a reason of theirs",
+        length_s=900,
+        requested_s=1,
+        confirmed_by="omar",
+        confirmed_s=2,
+        confirmed_ns=END_NS,
+    )
+    with district.backend.begin() as tx:
+        Openings(district.backend).add(tx, row)
+    projection = OpeningProjection(district.backend, store, lambda: "turtle-bay")
     assert [projection.advance(), projection.advance()] == [1, 0]
 
 

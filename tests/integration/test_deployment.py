@@ -36,7 +36,7 @@ def prepared(influxd: InfluxServer, tmp_path: Path) -> Path:
 
 def test_each_process_reaches_its_own_buckets_and_no_other(prepared: Path) -> None:
     settings = tomllib.loads((prepared / "gateway.toml").read_text())
-    for process, writes in (("gateway", set(BUCKETS) - {"alerts"}), ("backend", {"alerts"})):
+    for process, writes in (("gateway", set(BUCKETS) - {"alerts", "restricted"}), ("backend", {"alerts"})):
         store = open_series(
             settings["series"],
             writes=frozenset(writes),
@@ -50,7 +50,8 @@ def test_each_process_reaches_its_own_buckets_and_no_other(prepared: Path) -> No
                 with pytest.raises((StoreAuthError, StoreError)):
                     store.write(bucket, LINE)
         store.close()
-    assert not (prepared / "tokens" / "backend" / "restricted").exists()
+    assert list(prepared.glob("tokens/*/restricted")) == [], "its bucket is not there: nobody has a token for it"
+    assert settings["series_restricted"] == f"sqlite:{prepared / 'restricted'}"
 
 
 def test_the_backend_accepts_its_settings(prepared: Path) -> None:

@@ -22,6 +22,8 @@ SITES = (
     Site(id="point", zone="z10016", kind="kiosk", name="Point"),
     Site(id="hall", zone="z10017", kind="venue", name="Hall"),
     Site(id="hotel", zone="z10017", kind="hotel", name="Hotel"),
+    Site(id="block", zone="z10017", kind="public_area", name="One building's sewer", population=2_999),
+    Site(id="works", zone="z10017", kind="public_area", name="A quarter's sewer", population=3_000),
 )
 LAYOUT = Layout(AssayLayout(1, (Assay("SARSCOV2", ("sars-cov-2",)),)), START_NS)
 CO2 = LimitRule(name="co2", metric="co2_ppm", severity="warning", above=1500.0, clear=1200.0, hold_s=1800)

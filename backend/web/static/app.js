@@ -107,5 +107,5 @@ for (const button of document.querySelectorAll("[data-print]")) {
 
 if (body.dataset.signedIn === "yes") {
   startClock(document.getElementById("clock")).catch(() => {});
-  startLive();
+  if (body.dataset.still === undefined) startLive(); // a page of which each look is noted looks once
 }

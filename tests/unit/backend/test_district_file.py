@@ -89,6 +89,7 @@ MISTAKES = [
     ('kind = "venue"', 'kind = "pub"', "one of checkpoint"),
     ('name = "Hall"', 'name = ""', "1 to 120 characters"),
     ('name = "Hall"', 'name = "Hall"\nvalid_from = 2021-12-12', "only a checkpoint"),
+    ('name = "Hall"', 'name = "Hall"\npopulation = 0', "contribute to a sample"),
     ('site = "hall-2"', 'site = "hall-9"', "no [[site]] with this id"),
     ('kind = "air_monitor"', 'kind = "thermometer"', "one of air_monitor"),
     ('id = "air-2"', 'id = "kiosk-1"', "twice"),

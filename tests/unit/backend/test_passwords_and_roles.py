@@ -15,7 +15,7 @@ QUICK = Passwords(memory_kib=64, passes=1, lanes=1)
 
 # DESIGN §1, §11, §15, by hand: what each role may do
 BY_HAND = {
-    "officer": {"read", "handle_any_alert", "handle_device_alert", "read_releases"},
+    "officer": {"read", "handle_any_alert", "handle_device_alert", "read_releases", "open_restricted"},
     "technician": {"read", "handle_device_alert", "manage_devices", "read_releases"},
     "admin": {
         "read",

@@ -92,14 +92,24 @@ def test_the_image_takes_only_what_the_wheel_is_built_from() -> None:
         assert rule == "**/__pycache__" or (ROOT / rule.removeprefix("!")).exists()
 
 
-def test_each_bucket_has_one_writing_process_and_restricted_stays_in_the_gateway() -> None:
+def test_each_bucket_has_one_writing_process_and_restricted_is_not_among_them() -> None:
     writers: dict[str, set[str]] = {bucket: set() for bucket in BUCKETS}
     for process, rights in RIGHTS.items():
         for bucket, actions in rights.items():
             if "write" in actions:
                 writers[bucket].add(process)
+    assert writers.pop("restricted") == set(), "not in this InfluxDB: any token of it could ask by the bucket's number"
     assert all(len(found) == 1 for found in writers.values())
-    assert "restricted" not in RIGHTS["backend"]
+
+
+def test_only_ingest_and_the_console_see_the_volume_of_restricted_readings() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    sees = {
+        name
+        for name, service in compose["services"].items()
+        if any(str(volume).startswith("restricted:") for volume in service.get("volumes", []))
+    }
+    assert sees == {"ingest", "backend"}
 
 
 def test_a_cabinets_unit_starts_its_agent_and_leaves_exit_code_2_to_a_person() -> None:

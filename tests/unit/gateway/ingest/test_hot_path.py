@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,12 +34,29 @@ READINGS = st.lists(
     max_size=6,
 )
 GOOD = st.builds(Reading, st.just(NOW_NS), st.just(2), st.just({"co2_ppm": 600.0, "temperature_c": 20.0}))
+HEALTH = st.builds(
+    Reading,
+    st.just(NOW_NS),
+    st.just(2),
+    st.dictionaries(
+        st.sampled_from(["outbox_pct", "disk_pct", "clock_quality", "certificate_days"]),
+        st.sampled_from([0.0, -0.0, 2.0, 10.0, 30.0]) | st.floats(0, 100),
+        max_size=4,
+    ),
+)
 
 
 @given(READINGS | st.lists(GOOD, max_size=4))
 def test_a_message_is_taken_whole_exactly_when_each_of_its_readings_is(readings: list[Reading]) -> None:
     singly = [judge_record(one, "bulk", DEVICE, NOW_NS) is None for one in readings]
     assert all_hold(readings, "bulk", DEVICE.kind, NOW_NS) == all(singly)
+
+
+@pytest.mark.rule("C28")
+@given(st.lists(HEALTH, max_size=4))
+def test_a_message_between_the_steps_is_found_at_once_as_it_is_singly(readings: list[Reading]) -> None:
+    singly = [judge_record(one, "health", DEVICE, NOW_NS) is None for one in readings]
+    assert all_hold(readings, "health", DEVICE.kind, NOW_NS) == all(singly)
 
 
 @given(st.binary(max_size=80), st.integers(0, 63), st.integers(0, 7), st.booleans())

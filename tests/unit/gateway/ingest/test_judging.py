@@ -72,6 +72,38 @@ def test_above_too_many_gaps_nothing_is_judged_and_the_device_is_told_where_it_s
     assert ("air-1", 11, "bulk", 200) in bench.records
 
 
+@pytest.mark.rule("C28")
+def test_a_value_between_the_steps_is_a_letter_with_its_reason(bench: Bench, kiosk: Speaker) -> None:
+    rows = [reading(outbox_pct=10.0), reading(outbox_pct=13.0), reading(lots_level=1.0), reading(lots_level=1.25)]
+    judged = bench.hear(kiosk.batch(1, rows, stream="health"))
+    assert judged.marks == [Mark("kiosk-1", 13, "health", 4)]
+    assert [seq for *_, seq in bench.records] == [1, 3]
+    assert bench.state.counts() == {"records": 2, "step": 2}
+    assert [(letter.seq, letter.reason) for _, letter in bench.state.dead_letters()] == [(2, "step"), (4, "step")]
+
+
+@pytest.mark.rule("C28")
+def test_what_is_said_once_a_day_is_a_letter_when_it_is_said_again(bench: Bench, kiosk: Speaker) -> None:
+    """Lowest temperatures every hour would tell when the heater worked, and so when people came."""
+    hours = [reading(hour * 3600, day_min_temperature_c=4.0 + hour / 10) for hour in (0, 1, 23, 24, 25)]
+    bench.clock.ns = START_NS + 48 * 3600 * S
+    bench.hear(kiosk.batch(1, hours[:2], stream="health"))
+    bench.hear(kiosk.batch(3, hours[2:], stream="health"))
+    bench.hear(
+        kiosk.batch(6, [reading(26 * 3600, control_ok=1.0), reading(27 * 3600, control_ok=0.0)], stream="health")
+    )
+    assert [seq for *_, seq in bench.records] == [1, 4, 6]
+    assert bench.state.counts() == {"records": 3, "too_often": 4}
+
+
+@pytest.mark.rule("C28")
+def test_a_backlog_that_comes_after_todays_record_keeps_its_days(bench: Bench, kiosk: Speaker) -> None:
+    bench.clock.ns = START_NS + 20 * 24 * 3600 * S
+    bench.hear(kiosk.batch(3, [reading(9 * 24 * 3600, control_ok=1.0)], stream="health"))
+    bench.hear(kiosk.batch(1, [reading(day * 24 * 3600, control_ok=1.0) for day in (7, 8)], stream="health"))
+    assert sorted(seq for *_, seq in bench.records) == [1, 2, 3]
+
+
 @pytest.mark.rule("C21")
 def test_one_bad_record_is_a_dead_letter_and_its_neighbours_are_journalled(bench: Bench, air: Speaker) -> None:
     rows: list[Reading | Event | bytes] = [

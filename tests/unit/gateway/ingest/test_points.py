@@ -50,6 +50,20 @@ def test_readings_of_equal_device_time_stay_two_points_and_one_written_again_mee
 def test_readings_of_a_restricted_place_go_to_the_restricted_bucket_and_its_health_to_the_fleet() -> None:
     assert line(Reading(1_000, 2, {"co2_ppm": 600.0}), place=ROOM)[0] == "restricted"
     assert line(Reading(1_000, 2, {"outbox_pct": 10.0}), place=ROOM)[0] == "fleet"
+    assert line(Event(1_999, 2, "service_door", "opened"), place=ROOM)[0] == "restricted"
+
+
+@pytest.mark.rule("C29")
+def test_the_health_of_a_restricted_places_equipment_is_told_by_the_day() -> None:
+    """Whatever the hour and the record's number: the newest of a day stands at its start, in place of the others."""
+    day_ns = 1_639_267_200 * 10**9  # 2021-12-12T00:00:00Z
+    hours = [day_ns + hour * 3600 * 10**9 + 7 for hour in (0, 5, 23)]
+    stamps = {
+        line(Reading(ts_ns, 2, {"outbox_pct": 10.0}), seq, ROOM)[1].split()[-1] for seq, ts_ns in enumerate(hours)
+    }
+    assert stamps == {str(day_ns)}
+    in_hall = {line(Reading(ts_ns, 2, {"outbox_pct": 10.0}), seq)[1].split()[-1] for seq, ts_ns in enumerate(hours)}
+    assert len(in_hall) == 3
 
 
 def test_a_metric_that_is_no_more_has_no_line() -> None:
