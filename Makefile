@@ -1,7 +1,7 @@
 # What a developer and an operator type. `make help` lists it; .ci/run calls check and test.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup up unit test check format lint types imports bench fault audit oracle screenshots coverage lock clean
+.PHONY: help setup up unit test check format lint types imports bench fault audit privacy-audit oracle screenshots coverage lock clean
 
 VENV := .venv/bin
 PACKAGES := backend contracts dashboards edge firmware_sim gateway kioskwatch mqttlink stores
@@ -10,7 +10,7 @@ T ?= tests
 PYTEST := $(VENV)/python -m pytest
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## everything a developer needs: .venv with tools, Mosquitto, PostgreSQL, Chromium, influxd
 	@scripts/venv.sh all
@@ -62,6 +62,10 @@ fault: ## the long fault matrix: at least 200 kills of every process
 audit: ## dead code, unused or missing dependencies, spelling, known vulnerabilities
 	@scripts/venv.sh all
 	@scripts/audit.sh
+
+privacy-audit: ## measure what one test moves and what the noise costs; writes docs/PRIVACY_AUDIT.md
+	@scripts/venv.sh all
+	$(VENV)/python -m scripts.privacy_audit $(AUDIT)
 
 oracle: ## compare our detectors with R's package `surveillance` on its own data; writes docs/EVIDENCE.md
 	@scripts/venv.sh all

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from _pytest.outcomes import OutcomeException
 
-from bench import agent, api, ingest, latency, result_page, results, start
+from bench import agent, api, ingest, latency, releases, result_page, results, start
 from bench.machine import this_machine
 from bench.report import PAGE, Figure, note, page, show
 from bench.rig import Rig
 from bench.site import commit, make_site
 
-PARTS = ("ingest", "latency", "agent", "api", "results", "start")
+PARTS = ("ingest", "latency", "agent", "api", "results", "releases", "start")
 
 
 def main(wanted: list[str]) -> int:
@@ -65,11 +65,18 @@ def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
                 yield from latency.measure(folder / "latency", rig, site)
             if "agent" in wanted:
                 yield from agent.measure(folder / "agent", rig, site)
+    yield from _measure_alone(wanted, folder)
+
+
+def _measure_alone(wanted: list[str], folder: Path) -> Iterator[Figure]:
+    """Measure the parts that need nothing shared."""
     if "api" in wanted:
         yield from api.measure(folder / "api")
     if "results" in wanted:
         yield from results.measure(folder / "results")
         yield from result_page.measure()
+    if "releases" in wanted:
+        yield from releases.measure(folder / "releases")
     if "start" in wanted:
         yield from start.measure(folder / "start")
 

@@ -20,7 +20,9 @@ BOARDS: Final = (district.BOARD, pipeline.BOARD)
 BUCKETS: Final = ("released", "environment", "fleet", "alerts", "history")  # what Grafana may read (DESIGN §8)
 SCHEMA_VERSION: Final = 39  # of Grafana 11.0; newer ones migrate it when they load it
 DASHBOARDS_AT: Final = "/etc/grafana/dashboards"  # where the container sees the JSON files
-TOKEN_AT: Final = "/run/secrets/grafana-influx-token"  # noqa: S105 - a path
+PASSWORD_AT: Final = "/run/secrets/grafana-influx-password"  # noqa: S105 - a path
+# A name of InfluxDB's version 1, good for InfluxQL and no Flux (kioskwatch.deployment says why).
+INFLUX_USER: Final = "kioskwatch-grafana"
 INFLUX_URL: Final = "http://influxdb:8086"
 
 Json = dict[str, Any]
@@ -89,13 +91,14 @@ def datasources() -> str:
     access: proxy
     url: {INFLUX_URL}
     editable: false
+    basicAuth: true
+    basicAuthUser: {INFLUX_USER}
     jsonData:
       version: InfluxQL
       dbName: {bucket}
       httpMode: GET
-      httpHeaderName1: Authorization
     secureJsonData:
-      httpHeaderValue1: Token $__file{{{TOKEN_AT}}}
+      basicAuthPassword: $__file{{{PASSWORD_AT}}}
 """
         for bucket in BUCKETS
     ]

@@ -1,14 +1,18 @@
 """Prepares combination B of DESIGN §3 for deploy/compose.yaml: certificates, buckets, tokens and settings files.
 
 `python -m kioskwatch.deployment --root DIR --public-name NAME …` may run at every start of the containers: what is
-there and good is kept. A token reaches only the bucket and rights that its process needs. The bucket `restricted` is
-not in this InfluxDB at all, for a server of this kind shows it to every token that asks by its number
-(`stores.series.narrow`): it is a SQLite file on a volume that ingest and the console's process alone see.
+there and good is kept. A token reaches only the bucket and rights that its process needs.
+
+InfluxDB asks for a token's rights when a bucket's name becomes an id and never again, so with any token Flux reads any
+bucket whose id is known (influxdata/influxdb, issue 14838). So the bucket `restricted` is not in this InfluxDB at all:
+it is a SQLite file on a volume that ingest and the console's process alone see. And Grafana gets no token but a name
+and a password of InfluxDB's version 1 (a "legacy authorization"), which is good for InfluxQL alone.
 """
 
 import http.client
 import json
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from dashboards.grafana import INFLUX_USER
 from kioskwatch import machine, mosquitto
 from kioskwatch.checks import folder_error, prepare_folder
 from kioskwatch.errors import OPERATOR_MUST_ACT, OperatorError, OptionError
@@ -26,6 +31,8 @@ from kioskwatch.preparation import broker_files, make_certificates, write_toml
 HTTP_TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 PAGE: Final = 100  # the most buckets that InfluxDB lists in one answer
+PASSWORD_BYTES: Final = 32
+_LEGACY: Final = "/private/legacy/authorizations"
 
 SERVED: Final = tuple(bucket for bucket in BUCKETS if bucket != "restricted")  # by InfluxDB
 _BOTH: Final = ("read", "write")
@@ -49,7 +56,7 @@ class Deployment:
     postgres: str
     influx: str
     org: str
-    grafana_token: Path
+    grafana_password: Path
     results_settings: Path
     restricted: Path
 
@@ -77,13 +84,30 @@ class InfluxAdmin:
 
     def make_token(self, rights: dict[str, tuple[str, ...]], ids: dict[str, str], description: str) -> str:
         """Return a new token with these rights and no other."""
+        wanted = self._authorization(rights, ids, description)
+        return str(self._call("POST", "/api/v2/authorizations", wanted)["token"])
+
+    def make_reader(self, name: str, buckets: Sequence[str], ids: dict[str, str]) -> str:
+        """Return a new password for a name that may read these buckets with InfluxQL and do nothing else."""
+        listed = self._call("GET", _LEGACY)["authorizations"]
+        for row in listed:
+            if row["token"] == name:
+                self._call("DELETE", f"{_LEGACY}/{row['id']}")
+        wanted = self._authorization(dict.fromkeys(buckets, ("read",)), ids, f"kioskwatch {name}")
+        made = self._call("POST", _LEGACY, wanted | {"token": name})
+        password = secrets.token_urlsafe(PASSWORD_BYTES)
+        self._call("POST", f"{_LEGACY}/{made['id']}/password", {"password": password})
+        return password
+
+    def _authorization(
+        self, rights: dict[str, tuple[str, ...]], ids: dict[str, str], description: str
+    ) -> dict[str, Any]:
         permissions = [
             {"action": action, "resource": {"type": "buckets", "id": ids[bucket], "orgID": self._org_id}}
             for bucket, actions in rights.items()
             for action in actions
         ]
-        wanted: dict[str, Any] = {"orgID": self._org_id, "permissions": permissions, "description": description}
-        return str(self._call("POST", "/api/v2/authorizations", wanted)["token"])
+        return {"orgID": self._org_id, "permissions": permissions, "description": description}
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
@@ -93,6 +117,8 @@ class InfluxAdmin:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             content = response.read(MAX_ANSWER_BYTES)
+            if response.status == http.client.NO_CONTENT:
+                return {}
             if response.status not in {http.client.OK, http.client.CREATED}:
                 raise OptionError(
                     f"InfluxDB answered {response.status} to {method} {path.partition('?')[0]}: "
@@ -120,7 +146,7 @@ def main(argv: Sequence[str]) -> int:
             postgres=given.postgres,
             influx=given.influx,
             org=given.org,
-            grafana_token=(given.grafana_token or given.root / "tokens" / "grafana").absolute(),
+            grafana_password=(given.grafana_password or given.root / "grafana-password").absolute(),
             restricted=(given.restricted or given.root / "restricted").absolute(),
             results_settings=(given.results_settings or given.root / "results.toml").absolute(),
         )
@@ -207,7 +233,7 @@ def _parser() -> Parser:
     add("--org", default="kioskwatch")
     add("--results-settings", type=Path, metavar="FILE", help="where the result page's settings go, alone")
     add("--restricted", type=Path, metavar="DIR", help="where ingest and the console alone keep restricted readings")
-    add("--grafana-token", type=Path, metavar="FILE", help="where Grafana's token goes, alone")
+    add("--grafana-password", type=Path, metavar="FILE", help="where Grafana's password goes, alone")
     return parser
 
 
@@ -237,17 +263,20 @@ def _write_tokens(deployment: Deployment, admin_token: str) -> None:
     """Make each token once: InfluxDB keeps hashes only, so a lost file needs a new token."""
     admin = InfluxAdmin(deployment.influx, admin_token, deployment.org)
     ids = admin.ensure_buckets()
-    wanted: dict[Path, dict[str, tuple[str, ...]]] = {
-        _tokens(deployment) / "grafana": dict.fromkeys(GRAFANA_READS, ("read",))
-    }
     for process, rights in RIGHTS.items():
-        wanted |= {_tokens(deployment) / process / bucket: {bucket: actions} for bucket, actions in rights.items()}
-    for path, rights in wanted.items():
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = path.with_name(f".{path.name}.new")
-            fresh.write_text(admin.make_token(rights, ids, f"kioskwatch {path.parent.name} {path.name}") + "\n")
-            fresh.replace(path)
+        for bucket, actions in rights.items():
+            path = _tokens(deployment) / process / bucket
+            if not path.exists():
+                _write_secret(path, admin.make_token({bucket: actions}, ids, f"kioskwatch {process} {bucket}"))
+    if not deployment.grafana_password.exists():
+        _write_secret(deployment.grafana_password, admin.make_reader(INFLUX_USER, GRAFANA_READS, ids))
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(secret)
+    fresh.replace(path)
 
 
 def _read_token(path: Path) -> str:

@@ -14,9 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from contracts.frames import Frame, ReleaseBody
+from contracts.windows import Calendar
 from edge.adapters.store import OutboxStore
-from edge.adapters.visits import open_visits
+from edge.adapters.visits import VisitDatabase, open_visits
+from edge.core.layouts import LayoutBook
 from edge.release.counters import WindowCounters
+from edge.release.window import OpenWindow
 from tests.support.agent import AgentInTestTime, Sent, agent_in_test_time
 from tests.support.kiosk import CALENDAR, LAYOUT, LAYOUTS, START_NS, WINDOW_S
 
@@ -133,6 +136,27 @@ def test_the_search_finds_what_a_wal_would_have_kept(tmp_path: Path) -> None:
         database.execute("UPDATE windows SET body = ?", (_bytes(value),))
     assert _bytes(2**30 + 7) in _files(tmp_path)
     database.close()
+
+
+class KeptInWal(VisitDatabase):
+    """A mutant: a write-ahead log in place of the rollback journal that is truncated."""
+
+    def __init__(
+        self, path: Path, *, calendar: Calendar, layouts: LayoutBook, open_window: OpenWindow, now_ns: int
+    ) -> None:
+        super().__init__(path, calendar=calendar, layouts=layouts, open_window=open_window, now_ns=now_ns)
+        ((mode,),) = self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        assert mode == "wal"
+
+
+def test_a_visit_file_with_a_wal_is_caught(tmp_path: Path) -> None:
+    with agent_in_test_time(tmp_path, open_window_=FarOff(1), visits_type=KeptInWal) as agent:
+        watch = Watch(tmp_path, agent)
+        watch.look()
+        agent.test("NEGATIVE", 900)
+        agent.pass_time(1200, 60)
+        with pytest.raises(AssertionError, match="earlier versions of counters"):
+            watch.look()
 
 
 # --- two worlds --------------------------------------------------------------------------------------------

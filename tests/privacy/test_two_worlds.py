@@ -3,7 +3,7 @@
 A virtual clock, an in-process broker, the real agent. What is compared: every message's time, topic and length; every
 file's size each minute; the content of everything but releases and sealed ticks; which tick a visitor's record is in
 and in which place; the numbers of releases where the calls are the same; and what the screen shows. Worlds of the same
-check-ins must also show the same screens; where nobody came, all but the screen must be the same. Five mutants, each
+check-ins must also show the same screens; where nobody came, all but the screen must be the same. Six mutants, each
 a mistake that somebody could make, must be caught by these comparisons.
 """
 
@@ -24,6 +24,7 @@ from contracts.windows import NS, TICK_S
 from edge.adapters.store import OutboxStore
 from edge.adapters.visits import VisitDatabase
 from edge.core.visit import EMPTY, State, Visit
+from edge.ports import ControlSeen, Happening, SealedRun
 from edge.service.desk import DeskView
 from edge.service.kiosk import KioskTask
 from tests.support.agent import AgentInTestTime, Sent, agent_in_test_time
@@ -277,6 +278,15 @@ class IdleWhenDone(KioskTask):
         self.desk.show(replace(facts, busy_until_ns=tuple(sorted(visit.busy_until_ns for visit in taken))))
 
 
+class FaultWhenARunErrs(KioskTask):
+    """A mutant: an analyser whose run gave no result is reported as faulty."""
+
+    def _keep_results(self, runs: tuple[SealedRun, ...], controls: tuple[ControlSeen, ...]) -> list[Happening]:
+        if any(not run.valid for run in runs):
+            self._recorder.event("instrument", "lost")
+        return super()._keep_results(runs, controls)
+
+
 class PublishedWhenSealed(VisitDatabase):
     """A mutant: a record goes out with the next tick after its call."""
 
@@ -300,6 +310,11 @@ def test_counting_by_the_time_of_the_call_is_caught(tmp_path: Path) -> None:
 def test_a_screen_that_is_idle_once_the_analyser_is_done_is_caught(tmp_path: Path) -> None:
     worlds = _worlds(tmp_path, Kiosk(kiosk_type=IdleWhenDone))
     assert screens_differ(worlds, "early positive", "late positive")
+
+
+def test_a_fault_because_a_run_erred_is_caught(tmp_path: Path) -> None:
+    worlds = _worlds(tmp_path, Kiosk(kiosk_type=FaultWhenARunErrs))
+    assert "contents" in wire_differs(worlds, "invalid", "negative")
 
 
 def test_publishing_early_is_caught(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_provisioning_pins_uids_deletes_nothing_and_holds_no_secret() -> None:
         assert f"dbName: {bucket}\n" in text
     assert "restricted" not in text
     assert "deleteDatasources" not in text
-    assert text.count("Token $__file{") == len(BUCKETS)
+    assert text.count("Password: $__file{") == len(BUCKETS)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_2(

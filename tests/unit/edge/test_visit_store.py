@@ -322,8 +322,7 @@ def test_the_file_never_changes_its_size_and_every_row_is_rewritten_each_tick(pa
         seen.append([body for _, body in store._select("SELECT slot, body FROM visits ORDER BY slot")])
         assert path.stat().st_size == size
     assert path.with_name("visits.db-journal").stat().st_size == 0
-    for earlier, later in pairwise(seen):
-        assert sum(a != b for a, b in zip(earlier, later, strict=True)) == VISIT_ROWS
+    assert all(sum(a != b for a, b in zip(*two, strict=True)) == VISIT_ROWS for two in pairwise(seen))
 
 
 def test_controls_are_kept_over_a_restart(path: Path) -> None:
