@@ -15,7 +15,7 @@ from edge.adapters.visits import VisitDatabase, open_visits
 from edge.core.enrolment import Enrolment
 from edge.core.outcome import AssayTable, Dialect
 from edge.core.ticks import offset_ns
-from edge.core.visit import VisitRules
+from edge.core.visit import VisitRules, most_in_a_tick
 from edge.errors import SettingsError
 from edge.ports import ClockQuality, KioskChildren, Waiter
 from edge.release.counters import open_window
@@ -49,7 +49,9 @@ def build_kiosk(
     layouts, dialect = enrolment.layout_book(), Dialect(section.assay or "", section.result_codes or {})
     now_ns = host.clock.now_ns()
     _check_targets(section, dialect.table(layouts.at(now_ns).assay(dialect.assay).targets))
-    visits = _visits(loaded, enrolment, host)
+    rules, visits = section.visit_rules(), _visits(loaded, enrolment, host)
+    if most_in_a_tick(visits.visits) > rules.places:
+        raise SettingsError("places: fewer than visitors hold who wait for results; put it back until these are out")
     parts = KioskParts(
         analyser=children.analyser(section.link, dialect.assay),
         codes=children.code_maker(),
@@ -61,7 +63,6 @@ def build_kiosk(
         quality=host.quality,
         door_open=DoorFile(loaded.door_file).is_open,
     )
-    rules = section.visit_rules()
     return KioskTask(
         parts,
         KioskRules(

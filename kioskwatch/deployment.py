@@ -1,12 +1,12 @@
 """Prepares combination B of DESIGN §3 for deploy/compose.yaml: certificates, buckets, tokens and settings files.
 
 `python -m kioskwatch.deployment --root DIR --public-name NAME …` may run at every start of the containers: what is
-there and good is kept. A token reaches only the bucket and rights that its process needs.
+there and good is kept. A token reaches only the bucket and rights that its process needs. The bucket `restricted` is
+not in this InfluxDB at all, for a server of this kind shows it to every token that asks by its number
+(`stores.series.narrow`): it is a SQLite file on a volume that ingest and the console's process alone see.
 
-InfluxDB asks for a token's rights when a bucket's name becomes an id and never again, so with any token Flux reads any
-bucket whose id is known (influxdata/influxdb, issue 14838). So the bucket `restricted` is not in this InfluxDB at all:
-it is a SQLite file on a volume that ingest and the console's process alone see. And Grafana gets no token but a name
-and a password of InfluxDB's version 1 (a "legacy authorization"), which is good for InfluxQL alone.
+Grafana gets no token but a name and a password of InfluxDB's version 1 (a "legacy authorization"), which is good for
+InfluxQL alone: with any token Flux reads any bucket whose id is known (influxdata/influxdb, issue 14838).
 """
 
 import http.client
@@ -232,8 +232,8 @@ def _parser() -> Parser:
     add("--influx-token", type=Path, required=True, metavar="FILE", help="InfluxDB's administration token")
     add("--org", default="kioskwatch")
     add("--results-settings", type=Path, metavar="FILE", help="where the result page's settings go, alone")
-    add("--restricted", type=Path, metavar="DIR", help="where ingest and the console alone keep restricted readings")
     add("--grafana-password", type=Path, metavar="FILE", help="where Grafana's password goes, alone")
+    add("--restricted", type=Path, metavar="DIR", help="where ingest and the console alone keep restricted readings")
     return parser
 
 

@@ -85,14 +85,13 @@ class _Printer:
     def __init__(self, where: str, timeout_s: float) -> None:
         self._address = printer_address(where)
         self._deadline_s = time.monotonic() + timeout_s
-        self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
         self._report: int | None = None  # came while a status was asked for
         self._begun = False
 
     def __enter__(self) -> Self:
         try:
-            self._socket = socket.create_connection(self._address, self._timeout_s)
+            self._socket = socket.create_connection(self._address, self._left_s())
         except OSError as exc:
             raise self._failed(exc) from None
         self._socket.setblocking(False)

@@ -36,10 +36,10 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            connection.commit()  # a full disk often shows only here, and may leave the transaction open
         except BaseException:
             connection.rollback()
             raise
-        connection.commit()
 
 
 def open_database(path: Path, pragmas: Mapping[str, str], schema: str, version: int) -> sqlite3.Connection:

@@ -156,6 +156,8 @@ class ChildAnalyser:
         if self._state == "up":
             if isinstance(exc, ChildError):
                 _LOG.error("the analyser's line begins anew: %s", exc)
+            # what was sealed and is not handed over yet is forgotten with the line: there is nothing left to keep
+            self._happenings = [one for one in self._happenings if not isinstance(one, ResultsSealed)]
             if self._order is not None and self._order.sample is not None:
                 self._happenings.append(OrderSettled(self._order.sample, "perhaps"))
             self._happenings.append(Lost())

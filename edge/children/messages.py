@@ -22,7 +22,8 @@ from edge.core.visit import SAMPLE_ID, PublicPart
 from edge.errors import ChildError
 from edge.ports import ControlSeen, ResultsSealed, SealedRun, SealOrder
 
-MAX_RUNS: Final = 64  # of one upload; an analyser sends one run a message, or a few (docs/protocols/genexpert.md)
+MAX_RUNS: Final = 64  # to be sealed at once: as many as a kiosk has visits
+MAX_REPORTS: Final = 1000  # of one upload: as many as the codec reads records (docs/protocols/genexpert.md)
 MAX_TARGETS: Final = 4  # DESIGN section 6: a record has room for four
 MAX_MODEL_CHARS: Final = 160  # the analyser's name for itself, three parts of 50
 
@@ -154,7 +155,7 @@ class Settled(_Message, frozen=True):
 class Came(_Message, frozen=True):
     """An upload waits. Each run: sample id of ours, level of a control, whether it is final."""
 
-    runs: Annotated[tuple[tuple[Sample | None, Level | None, bool], ...], msgspec.Meta(max_length=MAX_RUNS)]
+    runs: Annotated[tuple[tuple[Sample | None, Level | None, bool], ...], msgspec.Meta(max_length=MAX_REPORTS)]
 
 
 class Passed(_Message, frozen=True):

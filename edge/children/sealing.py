@@ -1,18 +1,18 @@
 """Runs to sealed records: the analyser's words to calls by the table, calls to a body, the body to 256 bytes. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from contracts.sealed import result_body, seal
 from edge.core.outcome import AssayTable, Call, RunReport, calls_of, control_holds
 from edge.ports import ControlSeen, ResultsSealed, RunSeen, SealedRun, SealOrder
 
-MAX_RUNS: Final = 64  # of one upload: as many as a kiosk has visits
-
 
 def ours(reports: Sequence[RunReport]) -> tuple[RunReport, ...]:
-    """Return the runs of our samples and the controls; of others' runs nothing is said."""
-    return tuple(report for report in reports if report.sample is not None or report.control is not None)[:MAX_RUNS]
+    """Return the runs of our samples and the controls; of others' runs nothing is said.
+
+    All of them: which ones are awaited only the agent knows, and what is left out here is acknowledged and lost.
+    """
+    return tuple(report for report in reports if report.sample is not None or report.control is not None)
 
 
 def seen(reports: Sequence[RunReport]) -> tuple[RunSeen, ...]:
@@ -21,7 +21,7 @@ def seen(reports: Sequence[RunReport]) -> tuple[RunSeen, ...]:
 
 
 def seal_upload(reports: Sequence[RunReport], orders: Sequence[SealOrder], table: AssayTable) -> ResultsSealed:
-    """Seal the ordered runs that are final, the first report of each, and judge the controls by `table`."""
+    """Seal the ordered runs that are final, the first report of each; judge the newest control of each level."""
     final = [report for report in reports if report.final]
     runs = {report.sample: report for report in reversed(final) if report.control is None}
     wanted = {order.sample: order for order in orders}
@@ -29,7 +29,8 @@ def seal_upload(reports: Sequence[RunReport], orders: Sequence[SealOrder], table
         seal_run(order, calls_of(runs[sample], order.table)) for sample, order in wanted.items() if sample in runs
     )
     controls = (ControlSeen(one.control, control_holds(one, table)) for one in final if one.control is not None)
-    return ResultsSealed(tuple(sealed), tuple(controls))
+    newest = {control.level: control for control in controls}
+    return ResultsSealed(tuple(sealed), tuple(newest.values()))
 
 
 def seal_no_result(orders: Sequence[SealOrder]) -> ResultsSealed:

@@ -11,6 +11,7 @@ visit's row has the same size and place whatever it holds.
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -246,6 +247,12 @@ def free_modules(visits: Sequence[Visit], now_ns: int, rules: VisitRules) -> int
     """Return how many modules a next visitor could use now."""
     busy = sum(1 for visit in visits if visit.state is not State.FREE and visit.busy_until_ns > now_ns)
     return max(0, rules.modules - busy)
+
+
+def most_in_a_tick(visits: Sequence[Visit]) -> int:
+    """Return how many visits have their place in the same tick, at most: what fewer places could not hold any more."""
+    taken = Counter(visit.ready_tick for visit in visits if visit.state is not State.FREE)
+    return max(taken.values(), default=0)
 
 
 def next_deadline_ns(visits: Sequence[Visit]) -> int | None:

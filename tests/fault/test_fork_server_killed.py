@@ -8,7 +8,7 @@ import pytest
 from firmware_sim.outcome import Call, Outcome
 from tests.support.forked import children_of, kill, state_of
 from tests.support.process import wait_until
-from tests.support.whole_kiosk import WholeKiosk, whole_kiosk
+from tests.support.whole_kiosk import Making, WholeKiosk, whole_kiosk
 
 MEMORY_BAR_MIB = 60  # DESIGN section 16: the agent
 POSITIVE = Outcome(calls={"sars-cov-2": Call.POSITIVE})
@@ -30,7 +30,9 @@ def _killed(kiosk: WholeKiosk) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_fork_server_that_is_killed_with_a_code_out_and_with_a_run_under_way_costs_no_result(tmp_path: Path) -> None:
-    with whole_kiosk(tmp_path, t_max_s=12_000) as kiosk:  # 20 s: a line is opened again after half a second to ten
+    with whole_kiosk(
+        tmp_path, Making(t_max_s=12_000)
+    ) as kiosk:  # 20 s: a line is opened again after half a second to ten
         first = kiosk.code_on_paper()
         _killed(kiosk)
         kiosk.analyser.insert(POSITIVE)

@@ -9,7 +9,13 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from contracts.clock import TimeAnchors
@@ -85,14 +91,22 @@ class EnrolledCabinet:
         return self.key.public_key()
 
 
+def device_key(path: Path) -> Ed25519PrivateKey:
+    """The device's key at this place, made if there is none."""
+    if not path.exists():
+        key = Ed25519PrivateKey.generate()
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    kept = load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(kept, Ed25519PrivateKey)
+    return kept
+
+
 def enrolled_cabinet(
     folder: Path, device: str, *, kind: str, instrument: str, broker_port: int, anchors: TimeAnchors, **changes: object
 ) -> EnrolledCabinet:
-    """Write a cabinet's folder; `instrument` is the body of its [[instrument]] table."""
+    """Write a cabinet's folder; `instrument` is the body of its [[instrument]] table. A key that lies there is kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    key, deployment = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "device.key").write_bytes(pem)
+    key, deployment = device_key(folder / "device.key"), Ed25519PrivateKey.generate()
     answer = enrolment_answer(device, key.public_key(), broker_port=broker_port, deployment=deployment, **changes)
     (folder / "device.pem").write_text(str(answer["certificate"]))
     (folder / "ca.pem").write_text(str(answer["ca"]))

@@ -71,10 +71,11 @@ def running_analyser(
     door_s: float = 0.0,
     answer_timeout_s: float = 60.0,
     patience_s: float = PATIENCE_S,
+    clock: DistrictClock | None = None,
 ) -> Iterator[RunningAnalyser]:
-    """One analyser without visitors of its own."""
+    """One analyser without visitors of its own; `clock` in place of one of this `speed`."""
     thread = LoopThread()
-    clock = clock_from_now(speed=speed, start_ns=START_NS)
+    clock = clock or clock_from_now(speed=speed, start_ns=START_NS)
     settings = AnalyserSettings(
         "kiosk-10016-1", fault=fault, door_s=door_s, answer_timeout_s=answer_timeout_s, patience_s=patience_s
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import shutil
 import sqlite3
 import sys
 import time
@@ -14,9 +15,10 @@ from urllib.parse import urlencode, urlsplit
 from PIL import Image
 
 from contracts.claim import ClaimCode, parse_fragment
-from contracts.clock import first_anchors
+from contracts.clock import TimeAnchors, first_anchors
 from contracts.frames import TickBody
 from contracts.sealed import ResultBody, open_record
+from firmware_sim.clock import DistrictClock
 from firmware_sim.faults import MODBUS_LINE, Fault
 from firmware_sim.instruments.printer.printer import Printer
 from firmware_sim.transport import TcpPort
@@ -101,23 +103,42 @@ class WholeKiosk:
         return ResultBody.decode(open_record(keys, record))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How a kiosk is made: alone and fast, if nothing else is said."""
+
+    insertion_s: int = 12000
+    t_max_s: int = 2700
+    broker_port: int | None = None  # None: nobody listens, what is sealed stays in the outbox, in reach of the thief
+    anchors: TimeAnchors | None = None
+    files: Path | None = None  # a folder of files to begin with
+    analyser_clock: DistrictClock | None = None
+
+
 @contextmanager
-def whole_kiosk(folder: Path, *, t_max_s: int = 2700) -> Iterator[WholeKiosk]:
+def whole_kiosk(folder: Path, making: Making | None = None) -> Iterator[WholeKiosk]:
     """A kiosk whose files lie in `folder`/cabinet, and whose slips come out in `folder`/pictures."""
+    making = making or Making()
     pictures = folder / "pictures"
-    pictures.mkdir()
+    pictures.mkdir(parents=True)
+    if making.files is not None:
+        shutil.copytree(making.files, folder / "cabinet")
     screen = free_port()
-    with _printer(pictures) as printer, running_analyser(speed=SPEED, answer_timeout_s=2.0) as analyser:
+    with (
+        _printer(pictures) as printer,
+        running_analyser(speed=SPEED, clock=making.analyser_clock, answer_timeout_s=2.0) as analyser,
+    ):
         cabinet = enrolled_cabinet(
             folder / "cabinet",
             DEVICE,
             kind="kiosk",
             instrument=(
                 f'kind = "genexpert"\nlink = "tcp:{analyser.where}"\nassay = "SARSCOV2"\n'
-                f'insertion_s = 12000\nt_max_s = {t_max_s}\n[printer]\nlink = "{printer}"\n[screen]\nport = {screen}'
+                f"insertion_s = {making.insertion_s}\nt_max_s = {making.t_max_s}\n"
+                f'[printer]\nlink = "{printer}"\n[screen]\nport = {screen}'
             ),
-            broker_port=free_port(),  # nobody: what is sealed stays in the outbox, in reach of the thief
-            anchors=first_anchors(time.monotonic_ns(), START_NS, SPEED),
+            broker_port=making.broker_port or free_port(),
+            anchors=making.anchors or first_anchors(time.monotonic_ns(), START_NS, SPEED),
         )
         log = cabinet.folder / "edge.log"
         program = Program(

@@ -279,6 +279,14 @@ def test_a_line_that_ends_before_the_verdict_leaves_nothing_of_the_run_either(sc
     assert scene.analyser.kept(scene.now_s) == []
 
 
+def test_a_child_that_ends_as_soon_as_it_has_sealed_leaves_nothing_that_could_be_kept(scene: Scene) -> None:
+    scene.analyser.seal((ORDER,), TABLE, scene.now_s)
+    assert len(scene.puppets.heard()) == 1
+    scene.puppets.say(Passed("noise"), SEALED)
+    scene.puppets.ends[-1].close()  # before the agent has read: killed, or with the fork server
+    assert scene.step() == [Ignored("noise"), Lost()]  # the analyser was not answered, and offers it again
+
+
 def test_a_sealer_tries_again_until_all_of_its_orders_are_sealed() -> None:
     puppets = Puppets()
     sealer = ChildSealer(puppets)

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,6 +155,17 @@ def test_a_printer_that_is_not_there_is_a_fault_of_the_printer() -> None:
         print_slip(where, SLIP, timeout_s=2)
     assert caught.value.reason == "printer"
     assert paper_state(where, timeout_s=2) == "unknown"
+
+
+def test_a_printer_whose_line_swallows_everything_is_a_fault_of_the_printer_too() -> None:
+    with ExitStack() as stack, socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        for _ in range(8):  # nobody accepts, and once the queue is full the kernel drops whoever asks (listen(2))
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        with pytest.raises(PrinterError) as caught:
+            print_slip(f"tcp:127.0.0.1:{server.getsockname()[1]}", SLIP, timeout_s=0.5)
+    assert caught.value.reason == "printer"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.sealed import RECORD_BYTES
+from edge.children.channel import MAX_MESSAGE_BYTES
 from edge.children.messages import (
+    MAX_REPORTS,
     MAX_RUNS,
     Came,
     CodeIssued,
@@ -148,10 +150,14 @@ def test_what_is_too_long_or_not_ours_does_not_reach_a_child(message: ToChild) -
         decode_for_child(encode(message))
 
 
+def test_the_longest_upload_fits_a_message() -> None:
+    assert len(encode(Came(((SAMPLE, "negative", True),) * MAX_REPORTS))) < MAX_MESSAGE_BYTES
+
+
 def test_what_a_child_says_cannot_carry_what_was_typed_about_a_person() -> None:
     for message in (
         Came((("PASSPORT-X99", None, True),)),
-        Came(((SAMPLE, None, True),) * (MAX_RUNS + 1)),
+        Came(((SAMPLE, None, True),) * (MAX_REPORTS + 1)),
         Failed("x" * 41),
         Passed("x" * 41),
     ):

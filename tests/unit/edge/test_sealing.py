@@ -4,7 +4,7 @@ import pytest
 
 from contracts.claim import ClaimCode
 from contracts.sealed import ResultBody, open_record
-from edge.children.sealing import MAX_RUNS, ours, seal_no_result, seal_upload, seen
+from edge.children.sealing import ours, seal_no_result, seal_upload, seen
 from edge.core.outcome import AssayTable, Level, RunReport
 from edge.core.visit import PublicPart
 from edge.ports import ControlSeen, RunSeen, SealOrder
@@ -89,8 +89,21 @@ def test_a_record_has_the_same_size_whatever_it_says() -> None:
     assert {len(seal_upload([_report(one)], [ORDER], ONE).runs[0].record) for one in words} == {256}
 
 
-def test_of_runs_that_are_not_ours_nothing_is_said() -> None:
-    reports = (_report({}, None), _report({}), _report({}, None, control="negative"), *(_report({}),) * 80)
+def test_of_runs_that_are_not_ours_nothing_is_said_and_of_ours_none_is_left_out() -> None:
+    reports = (_report({}, None), *(_report({}, OTHER),) * 80, _report({}), _report({}, None, control="negative"))
     told = ours(reports)
-    assert len(told) == MAX_RUNS
-    assert seen(told)[:2] == (RunSeen(SAMPLE, None, final=True), RunSeen(None, "negative", final=True))
+    assert len(told) == 82
+    assert seen(told)[-2:] == (RunSeen(SAMPLE, None, final=True), RunSeen(None, "negative", final=True))
+
+
+def test_the_newest_control_of_each_level_counts_however_many_an_upload_has() -> None:
+    failed, passed = {"SARSCOV2": "NEGATIVE"}, {"SARSCOV2": "POSITIVE"}
+    reports = [
+        _report(passed, None, control="negative"),
+        *[_report(failed, None, control="positive")] * 300,
+        _report(passed, None, control="positive"),
+    ]
+    assert seal_upload(reports, [], ONE).controls == (
+        ControlSeen("negative", holds=False),
+        ControlSeen("positive", holds=True),
+    )

@@ -55,6 +55,7 @@ def test_a_tick_has_constant_length_and_holds_every_record_once(places: int, dat
     real = [bytes([n]) * RECORD_BYTES for n in range(data.draw(st.integers(0, places)))]
     fill = [b"\xff" * RECORD_BYTES for _ in range(places)]
     body = tick_body(real, places, fill.pop, random.Random(1).shuffle)
+    assert not fill, "as many dummies are sealed whoever came"
     assert len(body) == places * RECORD_BYTES
     held = TickBody.decode(body).records
     assert sorted(held) == sorted([*real, *[b"\xff" * RECORD_BYTES] * (places - len(real))])
