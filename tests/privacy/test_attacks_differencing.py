@@ -140,28 +140,25 @@ def _arguments(url: str, org: str, root: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def prepared(influxd: InfluxServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
-    """An InfluxDB as `kioskwatch.deployment` prepares it, with a reading in `restricted`: URL, organisation, folder."""
+    """An InfluxDB as `kioskwatch.deployment` prepares it: URL, organisation, folder.
+
+    It has a bucket `restricted` with a reading all the same, as that of an operator who set no place apart for it.
+    """
     root = tmp_path_factory.mktemp("influx") / "d"
     org, admin = influxd.empty_organisation()
     root.with_name("admin").write_text(admin)
     assert deployment.main(_arguments(influxd.url, org, root)) == 0
-    _plant_bucket(influxd.url, org, admin, root / "tokens" / "gateway" / "restricted")
-    writes = frozenset({"restricted", "environment"})
-    gateway = {bucket: (root / "tokens" / "gateway" / bucket).read_text().strip() for bucket in writes}
-    store = InfluxSeries(influxd.url, org, gateway)
+    assert not (root / "tokens" / "gateway" / "restricted").exists()
+    headers = {"Authorization": f"Token {admin}"}
+    with httpx.Client(base_url=influxd.url, headers=headers, timeout=30, trust_env=False) as client:
+        (found,) = client.get("/api/v2/orgs", params={"org": org}).raise_for_status().json()["orgs"]
+        made = {"orgID": found["id"], "name": "restricted", "retentionRules": []}
+        client.post("/api/v2/buckets", json=made).raise_for_status()
+    store = InfluxSeries(influxd.url, org, dict.fromkeys(("restricted", "environment"), admin))
     store.write("restricted", LINES)
     store.write("environment", OPEN)
     store.close()
     return influxd.url, org, root
-
-
-def _plant_bucket(url: str, org: str, admin: str, token: Path) -> None:
-    """What the deployment keeps elsewhere is put here all the same: Grafana's side must hold by itself."""
-    with httpx.Client(base_url=url, headers={"Authorization": f"Token {admin}"}, timeout=30) as client:
-        found = client.get("/api/v2/orgs", params={"org": org}).json()["orgs"][0]["id"]
-        client.post("/api/v2/buckets", json={"orgID": found, "name": "restricted", "retentionRules": []})
-    asked = deployment.InfluxAdmin(url, admin, org)
-    token.write_text(asked.make_token({"restricted": ("read", "write")}, asked.ensure_buckets(), "planted"))
 
 
 FLUX: Final = {
@@ -204,9 +201,9 @@ def _influxql(url: str, authorization: str, database: str, question: str) -> str
     return httpx.get(f"{url}/query", params={"db": database, "q": question}, headers=headers, timeout=30).text
 
 
-def _gateways(root: Path) -> str:
-    """The one that writes `restricted`."""
-    return f"Token {(root / 'tokens' / 'gateway' / 'restricted').read_text()}"
+def _administrators(root: Path) -> str:
+    """What may see everything."""
+    return f"Token {root.with_name('admin').read_text()}"
 
 
 def _grafanas(root: Path) -> list[str]:
@@ -222,12 +219,12 @@ def test_with_what_grafana_has_no_question_returns_a_row_of_the_restricted_bucke
     prepared: tuple[str, str, Path],
 ) -> None:
     url, org, root = prepared
-    gateway = _gateways(root)
-    assert PLANTED in _flux(url, org, gateway, FLUX["plain"]), "the row is there for whoever may see it"
+    admin = _administrators(root)
+    assert PLANTED in _flux(url, org, admin, FLUX["plain"]), "the row is there for whoever may see it"
     assert "555.5" in _influxql(url, _grafanas(root)[0], "environment", 'SELECT * FROM "air"')
-    row = next(line for line in _flux(url, org, gateway, "buckets()").splitlines() if ",restricted," in line)
+    row = next(line for line in _flux(url, org, admin, "buckets()").splitlines() if ",restricted," in line)
     ids = [cell for cell in row.split(",") if len(cell) == 16]
-    assert any(PLANTED in _flux(url, org, gateway, FLUX["by id"].replace("{id}", one)) for one in ids)
+    assert any(PLANTED in _flux(url, org, admin, FLUX["by id"].replace("{id}", one)) for one in ids)
     for grafana in _grafanas(root):
         answers = {
             f"{name} {one}": _flux(url, org, grafana, text.replace("{id}", one))
@@ -239,7 +236,7 @@ def test_with_what_grafana_has_no_question_returns_a_row_of_the_restricted_bucke
         for name, answer in answers.items():
             assert PLANTED not in answer, name
             assert "room-9" not in answer, name
-    after = _flux(url, org, gateway, FLUX["plain"])
+    after = _flux(url, org, admin, FLUX["plain"])
     assert after.count(PLANTED) == 1
     assert "555.5" not in after, "nor could it write there"
 
