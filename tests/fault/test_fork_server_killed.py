@@ -30,14 +30,15 @@ def _killed(kiosk: WholeKiosk) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_fork_server_that_is_killed_with_a_code_out_and_with_a_run_under_way_costs_no_result(tmp_path: Path) -> None:
-    with whole_kiosk(
-        tmp_path, Making(t_max_s=12_000)
-    ) as kiosk:  # 20 s: a line is opened again after half a second to ten
+    making = Making(t_max_s=12_000)  # 20 s: a line is opened again after half a second to ten
+    with whole_kiosk(tmp_path, making) as kiosk:
         first = kiosk.code_on_paper()
         _killed(kiosk)
         kiosk.analyser.insert(POSITIVE)
         second = kiosk.code_on_paper()
         kiosk.analyser.insert(Outcome())
+        # An order that is lost on its way is "no result", and the analyser would wait a minute for it.
+        wait_until(lambda: kiosk.analyser.runs == 2, timeout_s=20, what="the second run")
         _killed(kiosk)
         for code, call in ((first, "positive"), (second, "negative")):
             assert kiosk.result(code).calls == (("sars-cov-2", call),)

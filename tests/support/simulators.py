@@ -59,6 +59,11 @@ class RunningAnalyser:
         self.thread.call(lambda: self.analyser.insert(outcome))
 
     @property
+    def runs(self) -> int:
+        """How many have begun."""
+        return self.thread.call(lambda: self.analyser._runs)
+
+    @property
     def free_modules(self) -> int:
         return self.thread.call(lambda: self.analyser.free_modules)
 
