@@ -47,6 +47,7 @@ COMMANDS: Final = (
     Command("user", "backend.__main__", "accounts of officers and technicians", ("user",), "backend"),
     Command("lookup", "kioskwatch.lookup.command", "open a sealed result with the code of a slip", (), "backend"),
     Command("history", "gateway.analyse.bootstrap", "import FILE.csv: public history before the kiosks", (), "gateway"),
+    Command("backtest", "gateway.backtest.command", "measure the detectors; writes docs/EVIDENCE.md", (), "gateway"),
     Command("notice", "kioskwatch.notices.command", "render DIR: what visitors read beside a kiosk, in six languages"),
     Command("dashboards", "dashboards.grafana", "render: the boards as Grafana's JSON", (), "gateway"),
     Command("simulate", "firmware_sim.__main__", "a simulated instrument, such as scd30, on its real wire", (), "edge"),

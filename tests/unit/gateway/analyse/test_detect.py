@@ -8,7 +8,6 @@ from contracts.windows import DAY_S, NS
 from gateway.analyse.detect import (
     CLEAR_DAYS,
     LEARNING_DAYS,
-    LEAST_P0,
     Baseline,
     Judged,
     ReleasedWindow,
@@ -22,6 +21,7 @@ from gateway.analyse.detect import (
     turns,
 )
 from gateway.analyse.rollup import Release
+from gateway.surveillance.released import LEAST_P0
 from tests.support.seeds import SEED
 from tests.unit.gateway.analyse.quiet_world import CALENDAR, START_NS, TABLE, stream, zone_releases
 
