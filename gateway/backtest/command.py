@@ -78,7 +78,7 @@ def _write(results: Results, out: Path, command: str) -> None:
             _csv(folder / f"{name}.csv", list(rows))
         for name, picture in _pictures(results):
             (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
-        _put(out / EVIDENCE, report.section(results, labels(), command))
+        put(out / EVIDENCE, report.section(results, labels(), command))
     except OSError as exc:
         raise BacktestError(f"{out} cannot be written: {exc.strerror}") from exc
 
@@ -88,7 +88,7 @@ def labels() -> Mapping[str, str]:
     return {name: method.label for name, method in methods(thresholds()).items()} | real.LABELS
 
 
-def _put(page: Path, section: str) -> None:
+def put(page: Path, section: str) -> None:
     """Replace the section between its marks, or add it; the rest of the page stays."""
     text = page.read_text(encoding="utf-8") if page.exists() else TITLE
     before, begin, rest = text.partition(report.BEGIN)

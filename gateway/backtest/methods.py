@@ -86,7 +86,9 @@ def cusum_alarms(
     )
     gain = betabinomial_gain(ready.positives, ready.tests, ready.p0, np.asarray(ODDS_RATIO), ready.dispersion)
     gain[:start] = 0.0
-    volume = volume_in_use(ready.tests, max(VOLUME_DAYS // days, 1))
+    # As the gateway has it, a volume is that of the judged windows.
+    volume = ready.tests.copy()
+    volume[start:] = volume_in_use(ready.tests[start:], max(VOLUME_DAYS // days, 1))
     run_length = stream_run_length(streams, 1 / days)
     threshold = table.threshold(p0=p0, tests=volume, noise_sd=noise_sd, run_length=run_length)
     return lambda factor: restarting(gain, np.maximum(threshold * factor, 0.0))

@@ -102,9 +102,7 @@ def city_days(folder: Path, table: ThresholdTable) -> list[CityDay]:
     ours = _prepared(windows, every[OURS], table)(np.asarray(every[OURS].textbook))[:, 0, 0]
     ears = every["c3"].prepare(windows.counts)(np.asarray(every["c3"].textbook))[:, 0, 0]
     week = np.ones(WEEK_D)
-    x, n = (
-        np.convolve(values[:, 0, 0], week)[: len(values)] for values in (windows.counts.positives, windows.counts.tests)
-    )
+    x, n = (np.convolve(values[:, 0], week)[: len(values)] for values in (windows.positives, windows.tests))
     days = [row["date"] for row in _read(folder, CITY)]
     return [CityDay(*told) for told in zip(days, (x / n).tolist(), ours.tolist(), ears.tolist(), strict=True)]
 
