@@ -66,7 +66,7 @@ def essence(y: npt.ArrayLike, *, weights: Sequence[float] = (0.4, 0.9), baseline
         SurveillanceError: bad counts or impossible parameters; the message names the parameter.
     """
     counts = series("y", y)
-    return _judged(_scaled(counts), np.zeros(()), _checked(weights, baseline, guard))
+    return _judged(_scaled(counts) if counts.size else counts, np.zeros(()), _checked(weights, baseline, guard))
 
 
 def essence_of_released(
