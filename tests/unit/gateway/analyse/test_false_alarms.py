@@ -43,7 +43,7 @@ def test_200_quiet_weeks_raise_one_false_alarm_a_fortnight() -> None:
 
 
 def test_districts_that_learn_their_baseline_keep_the_budget_on_average() -> None:
-    districts, weeks = 24, 8
+    districts, weeks = 14, 8
     count = sum(
         raised((weeks + 4) * WINDOWS_A_WEEK, np.random.default_rng([SEED, district]), history=None)
         for district in range(districts)
