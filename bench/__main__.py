@@ -14,13 +14,13 @@ from pathlib import Path
 
 from _pytest.outcomes import OutcomeException
 
-from bench import agent, api, ingest, latency, result_page, results, start
+from bench import agent, api, detectors, ingest, latency, result_page, results, start
 from bench.machine import this_machine
 from bench.report import PAGE, Figure, note, page, show
 from bench.rig import Rig
 from bench.site import commit, make_site
 
-PARTS = ("ingest", "latency", "agent", "api", "results", "start")
+PARTS = ("ingest", "latency", "agent", "api", "results", "start", "detectors")
 
 
 def main(wanted: list[str]) -> int:
@@ -65,6 +65,11 @@ def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
                 yield from latency.measure(folder / "latency", rig, site)
             if "agent" in wanted:
                 yield from agent.measure(folder / "agent", rig, site)
+    yield from _measure_alone(wanted, folder)
+
+
+def _measure_alone(wanted: list[str], folder: Path) -> Iterator[Figure]:
+    """Parts that need no broker and no store of the rig's."""
     if "api" in wanted:
         yield from api.measure(folder / "api")
     if "results" in wanted:
@@ -72,6 +77,8 @@ def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
         yield from result_page.measure()
     if "start" in wanted:
         yield from start.measure(folder / "start")
+    if "detectors" in wanted:
+        yield from detectors.measure()
 
 
 if __name__ == "__main__":

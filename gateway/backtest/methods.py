@@ -15,7 +15,7 @@ import numpy as np
 from gateway.analyse.detect import LEARNING_DAYS, VOLUME_DAYS
 from gateway.backtest.worlds import STREAMS, Counts
 from gateway.surveillance.arrays import Array, BoolArray
-from gateway.surveillance.budget import ODDS_RATIO, ThresholdTable, stream_run_length, volume_in_use
+from gateway.surveillance.budget import ODDS_RATIO, ThresholdTable, stream_thresholds, volume_in_use
 from gateway.surveillance.cusum import betabinomial_gain
 from gateway.surveillance.ears import Ears, c1, c2, c3
 from gateway.surveillance.ewma import RED_BELOW, Essence, essence, essence_of_released
@@ -89,8 +89,9 @@ def cusum_alarms(
     # As the gateway has it, a volume is that of the judged windows.
     volume = ready.tests.copy()
     volume[start:] = volume_in_use(ready.tests[start:], max(VOLUME_DAYS // days, 1))
-    run_length = stream_run_length(streams, 1 / days)
-    threshold = table.threshold(p0=p0, tests=volume, noise_sd=noise_sd, run_length=run_length)
+    threshold = stream_thresholds(
+        table, p0=p0, tests=volume, noise_sd=noise_sd, windows_per_day=1 / days, streams=streams
+    )
     return lambda factor: restarting(gain, np.maximum(threshold * factor, 0.0))
 
 

@@ -94,9 +94,12 @@ def stream_thresholds(
     tests: npt.ArrayLike,
     noise_sd: npt.ArrayLike,
     windows_per_day: float,
+    streams: int | None = None,
     every_days: float = FALSE_ALARM_EVERY_DAYS,
 ) -> Array:
     """The threshold of each stream (last axis) from its share, volume and noise: together one alarm in `every_days`.
+
+    `streams` is how many share the budget; None: those given.
 
     Raises:
         SurveillanceError: impossible parameters, or no stream; the message names the parameter.
@@ -104,7 +107,8 @@ def stream_thresholds(
     volume = at_least("tests", tests, 0.0)
     if volume.ndim == 0:
         raise SurveillanceError("tests: one number where a value for each stream is needed")
-    run_length = stream_run_length(volume.shape[-1], windows_per_day, every_days=every_days)
+    sharing = volume.shape[-1] if streams is None else streams
+    run_length = stream_run_length(sharing, windows_per_day, every_days=every_days)
     return table.threshold(p0=p0, tests=volume, noise_sd=noise_sd, run_length=run_length)
 
 
