@@ -46,7 +46,7 @@ class Mark:
 def bars(title: str, unit: str, rows: Sequence[Bar], *, reference: tuple[float, str]) -> str:
     """Horizontal bars from 0, and a dashed reference line with its word."""
     width, height = 560, 24 * len(rows)
-    most = max([row.high for row in rows] + [reference[0]]) * 1.05
+    most = _nice(max([row.high for row in rows] + [reference[0]]))
     parts = _x_axis(most, width, height, unit)
     for number, row in enumerate(rows):
         y = _TOP + 24 * number
@@ -94,7 +94,7 @@ def marked(title: str, unit: str, ticks: Sequence[tuple[int, str]], row: Line, m
     """A long series with rows of marks below it; `ticks` name some of its steps."""
     left, width, height = 60, 780, 200
     known = [value for value in row.values if not math.isnan(value)]
-    most = max(known) * 1.05
+    most = _nice(max(known))
     parts = _y_axis(most, left, width, height, unit)
     scale = width / max(len(row.values) - 1, 1)
     points = [
@@ -113,6 +113,13 @@ def marked(title: str, unit: str, ticks: Sequence[tuple[int, str]], row: Line, m
     return _picture(title, left + width + 150, bottom + 16, parts)
 
 
+def _nice(most: float) -> float:
+    """The end of an axis whose ticks are round: 1, 2, 2.5 or 5 times a power of ten apart."""
+    step = most / _TICKS
+    power = 10.0 ** math.floor(math.log10(step))
+    return _TICKS * power * next(times for times in (1, 2, 2.5, 5, 10) if times * power >= step * (1 - 1e-9))
+
+
 def _picture(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:.0f} {height:.0f}' role='img'>"
     frame = [f"<title>{escape(title)}</title>", f"<rect width='{width:.0f}' height='{height:.0f}' fill='#fff'/>"]
@@ -124,7 +131,7 @@ def _x_axis(most: float, width: float, height: float, unit: str) -> list[str]:
     parts = [f"<path d='M{_LEFT} {_TOP}V{bottom}H{_LEFT + width}' fill='none' stroke='#444'/>"]
     for number in range(_TICKS + 1):
         x = _LEFT + width * number / _TICKS
-        parts.append(_text(x, bottom + 16, f"{most * number / _TICKS:.1f}", anchor="middle"))
+        parts.append(_text(x, bottom + 16, f"{most * number / _TICKS:.3g}", anchor="middle"))
     return [*parts, _text(_LEFT + width / 2, bottom + 36, unit, anchor="middle")]
 
 

@@ -62,11 +62,12 @@ def _how(results: Results, command: str) -> str:
 are chosen on one set of seeds (calibration), everything below is measured on another (evaluation). Jobs change no bit.
 All rows with their intervals: `docs/evidence/false_alarms.csv`, `delays.csv`, `real.csv`.
 
-**Worlds**: {worlds.ZONES} zones and the district, share {worlds.P0:.0%}, {volumes} tests a day and zone
-({kiosks} kiosks), {worlds.DAYS} days of which {worlds.FOLLOWED_D} count; a weekday pattern throughout; *closed*: no
-tests on Sundays and {worlds.CLOSED_SHARE:.0%} of the other days; *growing*: volume grows fourfold. **Outbreaks**: the
-share of one zone times {factors} for one or two weeks, half as high on its first and last day. **Noise**: each kiosk's
-daily release (DESIGN §7). Not simulated: drifting shares, late releases, kiosks that fail.
+**Worlds**: {worlds.ZONES} zones and the district, share {worlds.P0:.0%} (a zone's own is lognormal around it, sd
+{worlds.SPREAD:.0%}, as in the real district's areas), {volumes} tests a day and zone ({kiosks} kiosks), {worlds.DAYS}
+days of which {worlds.FOLLOWED_D} count; a weekday pattern throughout; *closed*: no tests on Sundays and
+{worlds.CLOSED_SHARE:.0%} of the other days; *growing*: volume grows fourfold. **Outbreaks**: the share of one zone
+times {factors} for one or two weeks, half as high on its first and last day. **Noise**: each kiosk's daily release
+(DESIGN §7). Not simulated: drifting shares, late releases, kiosks that fail.
 
 **A signal** is raised by an alarm after three days without one, for every method alike. *Delay* 0 is the first day's
 own numbers; *found* is an alarm in the zone or the district until a week after the end; a median is *missed* when more
@@ -186,8 +187,8 @@ def _worse(results: Results, labels: Mapping[str, str]) -> list[str]:
     exact = findings.compare(results, findings.RIVALS, noise=False)
     missed = [findings.scenario(r) for r in _ours(results) if r.delay.found < _MANY_MISSED]
     return [
-        "Scenarios in which a rival's median is earlier than ours, everyone calibrated, noise on (the bars count C1-C3",
-        "and ESSENCE; a fixed share needs no baseline, here its limit was chosen on worlds of the very same share):",
+        "Scenarios in which a rival's median is earlier than ours, everyone calibrated, noise on (the bars count",
+        "C1-C3 and ESSENCE; a fixed share needs no baseline, and here its limit was chosen for this very mean share):",
         "",
         *_earlier(findings.compare(results, every, noise=True), labels),
         "",

@@ -23,12 +23,12 @@ from gateway.backtest.worlds import (
     KIOSKS,
     MOST_SHARE,
     OUTBREAKS,
-    P0,
     SEED,
     ZONES,
     Outbreak,
     discrete_laplace,
     height,
+    zone_shares,
 )
 from gateway.surveillance.arrays import Array, BoolArray, IntArray
 from gateway.surveillance.budget import FALSE_ALARM_EVERY_DAYS
@@ -101,7 +101,8 @@ def _delays(seeds: list[_Seed], outbreak: Outbreak, limit: Array) -> Array:
 def _seed(volume: int, phase: int, number: int, *, noise: bool) -> _Seed:
     rng = np.random.default_rng([SEED, _PHASE + phase, volume, number])
     tests = rng.poisson(volume * WEEK_D, (WEEKS, ZONES)).astype(np.float64)
-    positives = rng.binomial(tests.astype(np.int64), P0).astype(np.float64)
+    shares = zone_shares(rng)
+    positives = rng.binomial(tests.astype(np.int64), shares).astype(np.float64)
     kiosk_days = KIOSKS[volume] * WEEK_D
     noise_x, noise_n = (
         discrete_laplace(rng, epsilon, kiosk_days, (WEEKS, ZONES)) * noise
@@ -114,17 +115,17 @@ def _seed(volume: int, phase: int, number: int, *, noise: bool) -> _Seed:
     negatives = tests[watched, 0] - positives[watched, 0]
     outbreaks = {}
     for outbreak in OUTBREAKS:
-        extra = _extra(rng, negatives, outbreak, onset_d)
+        extra = _extra(rng, negatives, float(shares[0]), outbreak, onset_d)
         outbreaks[outbreak] = np.stack([of(x[watched, stream] + extra) for stream, of in enumerate(surprise)], axis=1)
     quiet = np.stack([of(x[watched, stream]) for stream, of in enumerate(surprise)], axis=1)
     return _Seed(quiet, outbreaks, onset_d)
 
 
-def _extra(rng: np.random.Generator, negatives: Array, outbreak: Outbreak, onset_d: int) -> IntArray:
+def _extra(rng: np.random.Generator, negatives: Array, share: float, outbreak: Outbreak, onset_d: int) -> IntArray:
     """Positives that the outbreak adds to each watched week of the zone."""
     days = np.arange(WATCHED_WEEKS * WEEK_D) - onset_d
     factor = 1 + (outbreak.factor - 1) * height(outbreak.days, days)
-    turned = (np.minimum(factor * P0, MOST_SHARE) - P0) / (1 - P0)
+    turned = (np.minimum(factor * share, MOST_SHARE) - share) / (1 - share)
     return rng.binomial(negatives.astype(np.int64), turned.reshape(-1, WEEK_D).mean(axis=1))
 
 
