@@ -2,7 +2,8 @@
 
 A stream is a zone or the district, and one target. Nothing is kept between calls: the whole path is computed again
 from released rows, so a release that comes late is judged as if it had come in time.
-1. Baseline p0: the last weeks of public history (demonstration), else the stream's own first released days.
+1. Baseline p0: the last weeks of public history (demonstration), else the stream's own first released days, a zone's
+   drawn towards the other zones'.
 2. `released.prepare` describes what noisy, clipped windows look like while the share is p0.
 3. `cusum.betabinomial_lr` against the threshold that the district's false-alarm budget gives this stream for its
    volume, set anew when that has shifted by a quarter.
@@ -12,7 +13,7 @@ Not done here: choosing which windows are complete, reading and writing (service
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from contracts.signals import Phase
 from contracts.windows import DAY_S, NS, Calendar
 from gateway.surveillance.budget import ODDS_RATIO, ThresholdTable, volume_in_use
 from gateway.surveillance.cusum import betabinomial_lr
-from gateway.surveillance.released import learnt_share, possible_share, prepare
+from gateway.surveillance.released import pooled_shares, possible_share, prepare
 
 RULE: Final = "cusum"
 LEARNING_DAYS: Final = 28  # released days, where there is no history to take p0 from
@@ -51,6 +52,16 @@ class Baseline:
     """The share in control, and from which window on it may be used."""
 
     p0: float
+    from_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A stream's released sums of its learning days, and from which window on they serve."""
+
+    positives: int
+    tests: int
+    noise_variance: float  # of positives
     from_ns: int
 
 
@@ -90,18 +101,29 @@ def baseline_from_history(positives: float, tests: float, *, from_ns: int) -> Ba
     return Baseline(float(possible_share(positives / tests)), from_ns)
 
 
-def learn_baseline(windows: Sequence[ReleasedWindow], calendar: Calendar) -> Baseline | None:
-    """The share of the first LEARNING_DAYS days with a release, a part of its error up; None until they are over."""
+def learnt(windows: Sequence[ReleasedWindow], calendar: Calendar) -> Learnt | None:
+    """Sum the first LEARNING_DAYS days with a release; None until they are over, or without a test in them."""
     released = [window for window in windows if window.kiosks_reporting > 0]
     days = sorted({calendar.day_start_ns(window.start_ns) for window in released})
     if len(days) <= LEARNING_DAYS:
         return None
-    learnt = [window for window in released if window.start_ns < days[LEARNING_DAYS]]
-    tests = sum(window.valid for window in learnt)
+    first = [window for window in released if window.start_ns < days[LEARNING_DAYS]]
+    tests = sum(window.valid for window in first)
     if tests <= 0:
         return None
-    positives, variance = sum(window.positives for window in learnt), sum(window.noise_sd**2 for window in learnt)
-    return Baseline(float(learnt_share(positives, tests, noise_variance=variance)), days[LEARNING_DAYS])
+    positives, variance = sum(window.positives for window in first), sum(window.noise_sd**2 for window in first)
+    return Learnt(positives, tests, variance, days[LEARNING_DAYS])
+
+
+def learnt_baseline(own: Learnt, peers: Sequence[Learnt] = ()) -> Baseline:
+    """A stream's baseline from its own first days, a part of its error up; a zone's drawn towards its peers'.
+
+    Only peers that had learnt by then count: a zone that joins later moves nobody's past.
+    """
+    before = sorted((one for one in peers if one is not own and one.from_ns <= own.from_ns), key=astuple)
+    sums = [(one.positives, one.tests, one.noise_variance) for one in (own, *before)]
+    positives, tests, variance = zip(*sums, strict=True)
+    return Baseline(float(pooled_shares(positives, tests, noise_variance=variance)[0]), own.from_ns)
 
 
 def follow(

@@ -19,7 +19,7 @@ from gateway.surveillance.budget import ODDS_RATIO, ThresholdTable, stream_thres
 from gateway.surveillance.cusum import betabinomial_gain
 from gateway.surveillance.ears import Ears, c1, c2, c3
 from gateway.surveillance.ewma import RED_BELOW, Essence, essence, essence_of_released
-from gateway.surveillance.released import counted, learnt_share, prepare
+from gateway.surveillance.released import counted, prepare
 
 # At a limit (one number, or one for each stream) the days that alarm: (days, seeds, streams).
 Alarms: TypeAlias = Callable[[Array], BoolArray]
@@ -61,14 +61,8 @@ def methods(table: ThresholdTable) -> Mapping[str, Method]:
 
 def ours(counts: Counts, table: ThresholdTable) -> Alarms:
     """The shipped chain, a day a window, over all seeds and streams at once."""
-    shape = counts.positives.shape
-    learning = slice(None, LEARNING_DAYS)
-    p0 = learnt_share(
-        counts.positives[learning].sum(axis=0),
-        np.maximum(counts.tests[learning].sum(axis=0), 1.0),
-        noise_variance=LEARNING_DAYS * counts.noise_sd**2,
-    )
-    return cusum_alarms(counts, np.broadcast_to(p0, shape), table, streams=STREAMS, start=LEARNING_DAYS)
+    p0 = np.broadcast_to(counts.learnt, counts.positives.shape)
+    return cusum_alarms(counts, p0, table, streams=STREAMS, start=LEARNING_DAYS)
 
 
 def cusum_alarms(

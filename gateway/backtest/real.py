@@ -214,6 +214,7 @@ def _noisy(x: Array, n: Array, draws: IntArray, *, noise: bool) -> Counts:
         tests=(n + added[1])[:, None],
         noise_sd=scale * laplace_sd(EPSILON_POSITIVES),
         noise_sd_valid=scale * laplace_sd(EPSILON_VALID),
+        learnt=np.full((1, x.shape[1]), np.nan),  # its baseline moves along: `_rolling_share`
     )
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
+from gateway.analyse.detect import LEARNING_DAYS
 from gateway.errors import BacktestError
 from gateway.surveillance.arrays import Array, IntArray
-from gateway.surveillance.released import CORRELATION
+from gateway.surveillance.released import CORRELATION, learnt_share, pooled_shares
 
 SEED: Final = 20220606
 CALIBRATION, EVALUATION = 0, 1  # phases: thresholds are chosen on the one, everything that is told is of the other
@@ -93,6 +94,7 @@ class Counts:
     tests: Array
     noise_sd: Array
     noise_sd_valid: Array
+    learnt: Array  # (seeds, streams): the baseline that ours takes from the first LEARNING_DAYS
 
     def where_it_breaks_out(self) -> Self:
         """Only what a delay needs: zone 0 and the district, until the last day on which an alarm still counts."""
@@ -102,6 +104,7 @@ class Counts:
             self.tests[days, :, streams],
             self.noise_sd[streams],
             self.noise_sd_valid[streams],
+            self.learnt[:, streams],
         )
 
 
@@ -138,11 +141,13 @@ class Simulated:
         kiosks = self.world.kiosks
         x, n = (positives, self.tests) if not noise else (positives + self.noise, self.tests + self.noise_valid)
         scale = np.sqrt(kiosks) if noise else np.zeros(STREAMS)
+        positives, tests, noise_sd = _and_district(x), _and_district(n), scale * laplace_sd(EPSILON_POSITIVES)
         return Counts(
-            positives=_and_district(x),
-            tests=_and_district(n),
-            noise_sd=scale * laplace_sd(EPSILON_POSITIVES),
+            positives=positives,
+            tests=tests,
+            noise_sd=noise_sd,
             noise_sd_valid=scale * laplace_sd(EPSILON_VALID),
+            learnt=_learnt(positives[:LEARNING_DAYS].sum(axis=0), tests[:LEARNING_DAYS].sum(axis=0), noise_sd),
         )
 
 
@@ -226,6 +231,14 @@ def _binomial_at(uniform: Array, n: Array, p: Array) -> Array:
     some = (p > 0) & (n > 0)
     found[some] = binom.ppf(uniform[some], n[some], p[some])
     return found
+
+
+def _learnt(positives: Array, tests: Array, noise_sd: Array) -> Array:
+    """As gateway.analyse.detect: zones together, the district alone."""
+    variance = LEARNING_DAYS * noise_sd**2
+    zones = pooled_shares(positives[:, :ZONES], tests[:, :ZONES], noise_variance=variance[:ZONES])
+    district = learnt_share(positives[:, ZONES:], tests[:, ZONES:], noise_variance=variance[ZONES:])
+    return np.concatenate([zones, district], axis=1)
 
 
 def _and_district(zones: Array) -> Array:

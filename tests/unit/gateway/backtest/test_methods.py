@@ -2,38 +2,47 @@ import numpy as np
 import pytest
 
 from contracts.windows import DAY_S, NS, Calendar
-from gateway.analyse.detect import ReleasedWindow, follow, learn_baseline
+from gateway.analyse.detect import ReleasedWindow, follow, learnt, learnt_baseline
 from gateway.backtest.methods import OURS, methods, ours, restarting
 from gateway.backtest.run import thresholds
 from gateway.backtest.weekly import FIRST_MONDAY, tail_surprise
-from gateway.backtest.worlds import EVALUATION, STREAMS, World, simulate
+from gateway.backtest.worlds import EVALUATION, STREAMS, ZONES, Counts, World, simulate
 from gateway.surveillance.budget import stream_run_length
 from gateway.surveillance.cusum import betabinomial_gain, betabinomial_lr
 from gateway.surveillance.farrington import flexible
 from tests.support.seeds import SEED
 
 TABLE = thresholds()
+CALENDAR = Calendar(window_s=DAY_S, utc_offset_s=0, week_start=0)
 
 
 def test_ours_alarms_on_the_days_on_which_the_gateway_would() -> None:
     counts = simulate(World("growing", 60), EVALUATION, range(3)).counts(noise=True)
     alarms = ours(counts, TABLE)(np.asarray(1.0))
-    calendar = Calendar(window_s=DAY_S, utc_offset_s=0, week_start=0)
     for seed in range(3):
-        for stream in range(STREAMS):
-            sd, sd_valid = float(counts.noise_sd[stream]), float(counts.noise_sd_valid[stream])
-            rows = [
-                ReleasedWindow(day * DAY_S * NS, int(x), int(n), sd, sd_valid, 0.0, 0.0, 1.0, 1, 1)
-                for day, (x, n) in enumerate(
-                    zip(counts.positives[:, seed, stream], counts.tests[:, seed, stream], strict=True)
-                )
-            ]
-            baseline = learn_baseline(rows, calendar)
-            assert baseline is not None
-            run_length = stream_run_length(STREAMS, 1)
-            path = follow(rows, baseline, table=TABLE, run_length=run_length, calendar=calendar)
+        rows = [released_rows(counts, seed, stream) for stream in range(STREAMS)]
+        learning = [learnt(one, CALENDAR) for one in rows]
+        for stream, own in enumerate(learning):
+            assert own is not None
+            peers = [one for one in learning[:ZONES] if one is not None] if stream < ZONES else []
+            path = follow(
+                rows[stream],
+                learnt_baseline(own, peers),
+                table=TABLE,
+                run_length=stream_run_length(STREAMS, 1),
+                calendar=CALENDAR,
+            )
             shipped = [day.window.start_ns // (DAY_S * NS) for day in path if day.alarm]
             assert shipped == np.flatnonzero(alarms[:, seed, stream]).tolist()
+
+
+def released_rows(counts: Counts, seed: int, stream: int) -> list[ReleasedWindow]:
+    sd, sd_valid = float(counts.noise_sd[stream]), float(counts.noise_sd_valid[stream])
+    days = zip(counts.positives[:, seed, stream], counts.tests[:, seed, stream], strict=True)
+    return [
+        ReleasedWindow(day * DAY_S * NS, int(x), int(n), sd, sd_valid, 0.0, 0.0, 1.0, 1, 1)
+        for day, (x, n) in enumerate(days)
+    ]
 
 
 def test_the_recursion_is_the_librarys() -> None:
