@@ -89,7 +89,7 @@ def _bars(results: Results) -> list[str]:
     rows = [
         (
             "false signals a fortnight, noise on, all worlds (budget 1.00)",
-            f"{within.mean:.2f} ({within.low:.2f} to {within.high:.2f}); "
+            f"{within.mean:.3f} ({within.low:.3f} to {within.high:.3f}); "
             f"alone, {within.worlds_within} of {within.worlds} worlds hold it",
             "budget within the 95 % interval",
             within.met,
