@@ -49,7 +49,7 @@ types: # part of check
 imports: # part of check
 	$(VENV)/lint-imports --no-logo
 
-bench: ## measure ingest, latency, memory, API and start; writes docs/BENCHMARKS.md
+bench: ## measure ingest, latency, memory, API, start and detectors; writes docs/BENCHMARKS.md
 	@scripts/venv.sh all
 	@scripts/services.sh
 	$(VENV)/python -m bench $(BENCH)

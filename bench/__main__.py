@@ -14,13 +14,13 @@ from pathlib import Path
 
 from _pytest.outcomes import OutcomeException
 
-from bench import agent, api, ingest, latency, releases, result_page, results, start
+from bench import agent, api, detectors, ingest, latency, releases, result_page, results, start
 from bench.machine import this_machine
 from bench.report import PAGE, Figure, note, page, show
 from bench.rig import Rig
 from bench.site import commit, make_site
 
-PARTS = ("ingest", "latency", "agent", "api", "results", "releases", "start")
+PARTS = ("ingest", "latency", "agent", "api", "results", "releases", "start", "detectors")
 
 
 def main(wanted: list[str]) -> int:
@@ -69,7 +69,7 @@ def _measure(wanted: list[str], folder: Path) -> Iterator[Figure]:
 
 
 def _measure_alone(wanted: list[str], folder: Path) -> Iterator[Figure]:
-    """Measure the parts that need nothing shared."""
+    """Parts that need no broker and no store of the rig's."""
     if "api" in wanted:
         yield from api.measure(folder / "api")
     if "results" in wanted:
@@ -79,6 +79,8 @@ def _measure_alone(wanted: list[str], folder: Path) -> Iterator[Figure]:
         yield from releases.measure(folder / "releases")
     if "start" in wanted:
         yield from start.measure(folder / "start")
+    if "detectors" in wanted:
+        yield from detectors.measure()
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ _STYLE = (
 )
 _HEADERS = MappingProxyType(
     {
-        "Content-Security-Policy": "default-src 'none'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
         + "style-src 'sha256-"
         + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
         + "'; frame-ancestors http://127.0.0.1:* http://localhost:*",
@@ -189,6 +189,6 @@ def _page(language: str, words: tuple[str, ...], body: str) -> str:
     direction = "rtl" if language == "ar" else "ltr"
     return (
         f'<!doctype html><html lang="{language}" dir="{direction}"><head><meta charset="utf-8">'
-        f"<title>{words[0]}</title>"
+        f'<title>{words[0]}</title><link rel="icon" href="data:,">'
         f"<style>{_STYLE}</style></head><body><main><h1>{words[0]}</h1>{body}</main></body></html>"
     )

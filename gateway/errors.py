@@ -26,3 +26,7 @@ class SettingsError(GatewayError):
 
 class ReplacedError(GatewayError):
     """Another process's rows are not those that were read: end, and begin anew from what is there now."""
+
+
+class BacktestError(GatewayError):
+    """The back-test cannot run as asked: say the sentence and exit with code 2."""

@@ -50,6 +50,7 @@ COMMANDS: Final = (
     Command("share verify", "kioskwatch.share_verify", "for receivers: is a package whole and from whom it says"),
     Command("share", "backend.share_main", "export | key | register: give an authority what is agreed", (), "backend"),
     Command("history", "gateway.analyse.bootstrap", "import FILE.csv: public history before the kiosks", (), "gateway"),
+    Command("backtest", "gateway.backtest.command", "measure the detectors; writes docs/EVIDENCE.md", (), "gateway"),
     Command("notice", "kioskwatch.notices.command", "render DIR: what visitors read beside a kiosk, in six languages"),
     Command("dashboards", "dashboards.grafana", "render: the boards as Grafana's JSON", (), "gateway"),
     Command("simulate", "firmware_sim.__main__", "a simulated instrument, such as scd30, on its real wire", (), "edge"),

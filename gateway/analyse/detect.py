@@ -2,37 +2,33 @@
 
 A stream is a zone or the district, and one target. Nothing is kept between calls: the whole path is computed again
 from released rows, so a release that comes late is judged as if it had come in time.
-1. Baseline p0: the last weeks of public history (demonstration), else the stream's own first released days.
+1. Baseline p0: the last weeks of public history (demonstration), else the stream's own first released days, a zone's
+   drawn towards the other zones'.
 2. `released.prepare` describes what noisy, clipped windows look like while the share is p0.
-3. `cusum.betabinomial_lr` against the threshold that the district's false-alarm budget gives this stream.
+3. `cusum.betabinomial_lr` against the threshold that the district's false-alarm budget gives this stream for its
+   volume, set anew when that has shifted by a quarter.
 4. The first alarm raises a signal; days without an alarm clear it.
 Not done here: choosing which windows are complete, reading and writing (service).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
 
 from contracts.signals import Phase
 from contracts.windows import DAY_S, NS, Calendar
-from gateway.surveillance.arrays import Array
-from gateway.surveillance.budget import ODDS_RATIO, ThresholdTable
+from gateway.surveillance.budget import ODDS_RATIO, ThresholdTable, volume_in_use
 from gateway.surveillance.cusum import betabinomial_lr
-from gateway.surveillance.released import prepare
+from gateway.surveillance.released import pooled_shares, possible_share, prepare
 
 RULE: Final = "cusum"
 LEARNING_DAYS: Final = 28  # released days, where there is no history to take p0 from
 CLEAR_DAYS: Final = 3  # without an alarm; CUSUM starts from 0 after each, so a lasting rise alarms again and again
 _CLEAR_NS: Final = CLEAR_DAYS * DAY_S * NS
 VOLUME_DAYS: Final = 28  # the mean number of tests that the threshold is for is taken over so long
-LEAST_P0: Final = 0.002  # noise can make a baseline 0 or negative; below this no kiosk programme is
-MOST_P0: Final = 0.4
-# A baseline learnt from noisy windows is uncertain, and one too low alarms far more often than one too high alarms
-# less. Half a standard error up keeps the budget on average (tests/unit/gateway/analyse/test_false_alarms.py).
-LEARNT_UP_SD: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,16 @@ class Baseline:
     """The share in control, and from which window on it may be used."""
 
     p0: float
+    from_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A stream's released sums of its learning days, and from which window on they serve."""
+
+    positives: int
+    tests: int
+    noise_variance: float  # of positives
     from_ns: int
 
 
@@ -92,22 +98,32 @@ def baseline_from_history(positives: float, tests: float, *, from_ns: int) -> Ba
     """The share of public weekly counts; None where there are none."""
     if tests <= 0:
         return None
-    return Baseline(_possible(positives / tests), from_ns)
+    return Baseline(float(possible_share(positives / tests)), from_ns)
 
 
-def learn_baseline(windows: Sequence[ReleasedWindow], calendar: Calendar) -> Baseline | None:
-    """The share of the first LEARNING_DAYS days with a release, half a standard error up; None until they are over."""
+def learnt(windows: Sequence[ReleasedWindow], calendar: Calendar) -> Learnt | None:
+    """Sum the first LEARNING_DAYS days with a release; None until they are over, or without a test in them."""
     released = [window for window in windows if window.kiosks_reporting > 0]
     days = sorted({calendar.day_start_ns(window.start_ns) for window in released})
     if len(days) <= LEARNING_DAYS:
         return None
-    learnt = [window for window in released if window.start_ns < days[LEARNING_DAYS]]
-    tests = sum(window.valid for window in learnt)
+    first = [window for window in released if window.start_ns < days[LEARNING_DAYS]]
+    tests = sum(window.valid for window in first)
     if tests <= 0:
         return None
-    share = _possible(sum(window.positives for window in learnt) / tests)
-    variance = tests * share * (1 - share) + sum(window.noise_sd**2 for window in learnt)
-    return Baseline(_possible(share + LEARNT_UP_SD * math.sqrt(variance) / tests), days[LEARNING_DAYS])
+    positives, variance = sum(window.positives for window in first), sum(window.noise_sd**2 for window in first)
+    return Learnt(positives, tests, variance, days[LEARNING_DAYS])
+
+
+def learnt_baseline(own: Learnt, peers: Sequence[Learnt] = ()) -> Baseline:
+    """A stream's baseline from its own first days, a part of its error up; a zone's drawn towards its peers'.
+
+    Only peers that had learnt by then count: a zone that joins later moves nobody's past.
+    """
+    before = sorted((one for one in peers if one is not own and one.from_ns <= own.from_ns), key=astuple)
+    sums = [(one.positives, one.tests, one.noise_variance) for one in (own, *before)]
+    positives, tests, variance = zip(*sums, strict=True)
+    return Baseline(float(pooled_shares(positives, tests, noise_variance=variance)[0]), own.from_ns)
 
 
 def follow(
@@ -130,7 +146,7 @@ def follow(
         noise_sd=noise_sd,
         noise_sd_valid=[window.noise_sd_valid for window in judged],
     )
-    volume = _trailing_mean(ready.tests, VOLUME_DAYS * DAY_S // calendar.window_s)
+    volume = volume_in_use(ready.tests, VOLUME_DAYS * DAY_S // calendar.window_s)
     threshold = table.threshold(p0=baseline.p0, tests=volume, noise_sd=noise_sd, run_length=run_length)
     path = betabinomial_lr(
         ready.positives,
@@ -202,16 +218,3 @@ def facts(turn: Turn, baseline: Baseline, *, level: str, calendar: Calendar) -> 
     }
     shown = {"positivity": window.positivity, "lower": window.lower, "upper": window.upper}
     return known | {name: round(value, 5) for name, value in shown.items() if not math.isnan(value)}
-
-
-def _possible(share: float) -> float:
-    return min(max(share, LEAST_P0), MOST_P0)
-
-
-def _trailing_mean(values: Array, length: int) -> Array:
-    """Mean of the last `length` values up to each, of fewer at the start."""
-    sums = np.concatenate(([0.0], np.cumsum(values)))
-    last = np.arange(1, len(values) + 1)
-    first = np.maximum(last - length, 0)
-    mean: Array = (sums[last] - sums[first]) / (last - first)
-    return mean

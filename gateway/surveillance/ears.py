@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gateway.surveillance.arrays import Array, at_least, series, whole
+from gateway.surveillance.arrays import Array, along, at_least, series, whole
 
 _LEAST_BASELINE = 2  # a standard deviation needs two days
 _MOST_DAYS = 3660  # ten years: nobody calls that recent
@@ -30,7 +30,8 @@ class Ears:
 def c1(y: npt.ArrayLike, *, baseline: int = 7, min_sd: npt.ArrayLike = 0.5) -> Ears:
     """C1 = (y - mean)/sd of the `baseline` days before today.
 
-    `min_sd` is the floor of the standard deviation; sparse counts need one (Burkom: 0.5 to 1).
+    `min_sd` is the floor of the standard deviation, a number or one a day and stream; sparse counts need one (Burkom:
+    0.5 to 1), released ones that of their noise (`released.least_sd`).
 
     Raises:
         SurveillanceError: bad counts or impossible parameters; the message names the parameter.
@@ -47,12 +48,12 @@ def c2(y: npt.ArrayLike, *, baseline: int = 7, guard: int = 2, min_sd: npt.Array
     today = series("y", y)
     days = whole("baseline", baseline, _LEAST_BASELINE, _MOST_DAYS)
     first = days + whole("guard", guard, 0, _MOST_DAYS)
-    floor = at_least("min_sd", min_sd, 0.0)
+    floor = along("min_sd", at_least("min_sd", min_sd, 0.0), today)
     value, mean, sd = (np.full(today.shape, np.nan) for _ in range(3))
     if len(today) > first:
         past = np.lib.stride_tricks.sliding_window_view(today[: len(today) - first + days - 1], days, axis=0)
         mean[first:], sd[first:] = moments(past)
-        sd[first:] = np.maximum(sd[first:], floor)
+        sd[first:] = np.maximum(sd[first:], floor[first:])
         with np.errstate(divide="ignore", invalid="ignore"):
             value[first:] = (today[first:] - mean[first:]) / sd[first:]
     return Ears(value=value, mean=mean, sd=sd)

@@ -4,7 +4,8 @@ As `ewma_loop` of CDC's Rnssp 0.3.1 computes it, constants included. For each we
 baseline y[t - guard - m : t - guard], m growing from 7 days to `baseline`; statistic (z - mean)/sigma with m - 1
 degrees of freedom. Where the statistic is beyond the 99 % quantile, z is pulled back to it, so that one outlier does
 not echo for days. The weight with the smaller p is reported, the later of the two when they are equal.
-In: series >= 0, time along axis 0, streams along the others. Not done here: the noise of releases (see `released`).
+In: series >= 0, time along axis 0, streams along the others. `essence_of_released` knows
+the noise of releases: a floor of the baseline's deviation, see docs/adr/0007.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.arrays import LEAST_SHARE, Array, IntArray, series, whole, within
+from gateway.surveillance.arrays import LEAST_SHARE, Array, IntArray, along, at_least, series, whole, within
 from gateway.surveillance.ears import moments
 
 Levels: TypeAlias = tuple["str | Levels", ...]  # as deep as the series has axes
@@ -39,6 +40,13 @@ class Essence:
 
 
 @dataclass(frozen=True, slots=True)
+class _Settings:
+    weights: Array
+    longest: int
+    gap: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Limits:
     """What is fixed by m and the weight: `sigma` = max(floor, slope * sd + constant)."""
 
@@ -58,19 +66,50 @@ def essence(y: npt.ArrayLike, *, weights: Sequence[float] = (0.4, 0.9), baseline
         SurveillanceError: bad counts or impossible parameters; the message names the parameter.
     """
     counts = series("y", y)
+    return _judged(_scaled(counts) if counts.size else counts, np.zeros(()), _checked(weights, baseline, guard))
+
+
+def essence_of_released(
+    counts: npt.ArrayLike,
+    *,
+    least_sd: npt.ArrayLike,
+    weights: Sequence[float] = (0.4, 0.9),
+    baseline: int = 28,
+    guard: int = 2,
+) -> Essence:
+    """Judge released counts (`released.counted`): as `essence`, but no baseline's deviation is below `least_sd`.
+
+    Counts only: nothing is taken for a share.
+
+    Raises:
+        SurveillanceError: bad counts or impossible parameters; the message names the parameter.
+    """
+    y = series("counts", counts)
+    floor = along("least_sd", at_least("least_sd", least_sd, 0.0), y)
+    return _judged(y, floor, _checked(weights, baseline, guard))
+
+
+def _checked(weights: Sequence[float], baseline: int, guard: int) -> _Settings:
     w = within("weights", weights, 0.0, 1.0)
     if w.ndim != 1 or len(w) == 0 or (w == 0).any():
         raise SurveillanceError("weights: must be one or more numbers above 0")
-    longest = whole("baseline", baseline, _LEAST_BASELINE, _MOST_DAYS)
-    gap = whole("guard", guard, 0, _MOST_DAYS)
+    return _Settings(
+        weights=w,
+        longest=whole("baseline", baseline, _LEAST_BASELINE, _MOST_DAYS),
+        gap=whole("guard", guard, 0, _MOST_DAYS),
+    )
+
+
+def _judged(y: Array, least_sd: Array, settings: _Settings) -> Essence:
+    w, gap = settings.weights, settings.gap
     first = _LEAST_BASELINE + gap
-    expected, statistic, p_value = (np.full(counts.shape, np.nan) for _ in range(3))
-    if len(counts) > first and counts.size:
-        scaled = _scaled(counts)
-        days = np.minimum(np.arange(first, len(counts)) - gap, longest)
-        mean, sd = _baselines(scaled, days, gap)
-        statistics = _statistics(scaled, first, mean, sd, w, _limits(w, days, gap, counts.ndim))
-        freedom = _upright(days - 1.0, counts.ndim)
+    expected, statistic, p_value = (np.full(y.shape, np.nan) for _ in range(3))
+    if len(y) > first and y.size:
+        days = np.minimum(np.arange(first, len(y)) - gap, settings.longest)
+        mean, sd = _baselines(y, days, gap)
+        sd = np.maximum(sd, least_sd[first:] if least_sd.ndim else least_sd)
+        statistics = _statistics(y, first, mean, sd, w, _limits(w, days, gap, y.ndim))
+        freedom = _upright(days - 1.0, y.ndim)
         # 1 - cdf and not the exact tail decides which weight it is, as in Rnssp: beyond 1e-16 both are 0.
         smallest = _last_smallest(1 - stdtr(freedom, statistics))
         chosen = np.take_along_axis(statistics, smallest[np.newaxis], axis=0)[0]

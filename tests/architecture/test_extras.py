@@ -14,6 +14,7 @@ _PROCESSES = {
     "firmware_sim.__main__": "edge",
     "gateway.ingest.bootstrap": "gateway",
     "gateway.analyse.bootstrap": "gateway",
+    "gateway.backtest.command": "gateway",
     "backend.bootstrap": "backend",
     "kioskwatch.up": "all",
 }

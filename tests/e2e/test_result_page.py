@@ -7,7 +7,7 @@ from contracts import cohorts
 from contracts.claim import MAX_TICK, PRACTICE_CODE, PRACTICE_TICK, ready_group
 from contracts.sealed import RECORD_BYTES
 from tests.support.result_host import District
-from tests.support.result_visit import CODE, NOW, TICK, district, link, said, stands_at, type_in, visiting
+from tests.support.result_visit import CODE, NOW, TICK, district, link, said, stands_at, tick_now, type_in, visiting
 
 pytestmark = pytest.mark.timeout(90)  # a browser on a shared machine
 
@@ -160,13 +160,14 @@ def test_the_practice_code_shows_an_example_from_the_newest_complete_cohort(brow
 
 @pytest.mark.parametrize(("hours", "told"), [(0, False), (-5, True), (30, True)])
 def test_a_wrong_clock_of_the_device_is_noticed_and_changes_nothing(browser: Browser, hours: int, told: bool) -> None:
-    with visiting(browser, district(tick=NOW + 6 * hours, ready_tick=NOW + 6 * hours - 3)) as (page, _):
-        type_in(page, str(CODE), NOW + 6 * hours + 20)
+    now = tick_now()
+    with visiting(browser, district(tick=now + 6 * hours, ready_tick=now + 6 * hours - 3)) as (page, _):
+        type_in(page, str(CODE), now + 6 * hours + 20)
         stands_at(page, "prompt")
         assert ("clock of this device differs" in said(page)) == told
         assert "not ready yet" in said(page)
         page.click("#do-other")
-        type_in(page, str(CODE), NOW + 6 * hours - 3)
+        type_in(page, str(CODE), now + 6 * hours - 3)
         stands_at(page, "result")
 
 

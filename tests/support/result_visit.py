@@ -13,6 +13,7 @@ from tests.support.result_host import District, sealed, served
 
 NOW_S = int(datetime.now(UTC).timestamp())  # noqa: TID251 - the browser's clock is this machine's
 NOW = NOW_S // 600 - 1  # the newest complete tick
+
 TICK = NOW - 40  # when the result of CODE was ready
 CODE = ClaimCode.parse("Z9Y8X-7W6V5-T4S3R-2Q1P0-NMKWE")  # of tests/vectors/claim.json
 BODY = result_body("2026-11-22", {"sars-cov-2": "positive", "influenza-a": "negative"})
@@ -26,6 +27,11 @@ WITHOUT_X25519 = """
     return importKey.call(this, format, data, algorithm, ...rest);
   };
 """
+
+
+def tick_now() -> int:
+    """The newest complete tick of this moment: a whole suite may lie between `NOW` and a test."""
+    return int(datetime.now(UTC).timestamp()) // 600 - 1  # noqa: TID251 - as above
 
 
 @contextmanager

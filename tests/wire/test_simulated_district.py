@@ -89,7 +89,7 @@ def test_a_day_of_the_replay_is_that_many_real_sessions_with_those_words(tmp_pat
         hosts = [Kiosk(f"127.0.0.1:{port}") for port in ports]
         for host in hosts:
             host.start()
-        time.sleep(5.3)  # 29.4 simulated hours: the day, and its last runs
+        time.sleep(6.0)  # 33 simulated hours: the day, and its last runs
         for host in hosts:
             host.stop()
     # Arrivals by the plan: one kiosk has every third test of the zone's day.
@@ -99,7 +99,7 @@ def test_a_day_of_the_replay_is_that_many_real_sessions_with_those_words(tmp_pat
     sunday = [word for host in hosts for word in host.words_of(date(2021, 12, 12))]
     valid = Counter(word for word in sunday if word in ("POSITIVE", "NEGATIVE"))
     # A late run's word is NEGATIVE too, and the last visitors before midnight may start after it.
-    assert abs(valid.total() - tests) <= 6
+    assert abs(valid.total() - tests) <= 10
     expected = tests * int(week["positives"]) / int(week["tests"])
     assert abs(valid["POSITIVE"] - expected) < 4 * (expected * 0.91) ** 0.5
     assert all(host.controls == ["NEGATIVE", "POSITIVE"] or len(host.controls) > 2 for host in hosts)

@@ -40,10 +40,12 @@ class Judge:
         """Commit the new signals of all streams; return the paths of those that have a baseline."""
         public = self._public_counts(first_ns) if self._public_baseline else None
         told = self._told_before()
+        rows = {stream: [by_start[at] for at in sorted(by_start)] for stream, by_start in windows.items()}
+        learned = streams.learning(rows, public, setting.calendar)
         paths = [
             path
-            for stream, by_start in windows.items()
-            if (path := streams.followed(stream, [by_start[at] for at in sorted(by_start)], public, setting))
+            for stream, own in rows.items()
+            if (path := streams.followed(stream, own, public, setting, streams.peers_of(stream, learned)))
         ]
         fresh = [
             signal

@@ -14,12 +14,14 @@ from gateway.analyse.detect import (
     RULE,
     Baseline,
     Judged,
+    Learnt,
     ReleasedWindow,
     Written,
     baseline_from_history,
     facts,
     follow,
-    learn_baseline,
+    learnt,
+    learnt_baseline,
     news,
 )
 from gateway.analyse.rollup import RollUp
@@ -102,6 +104,7 @@ def baseline(
     windows: Sequence[ReleasedWindow],
     public: Mapping[tuple[str, str], PublicCounts] | None,
     calendar: Calendar,
+    peers: Sequence[Learnt] = (),
 ) -> Baseline | None:
     """From public counts by (zone, target) where they may be used and there are any, else learnt; None = not yet."""
     counts = [
@@ -111,7 +114,25 @@ def baseline(
     given = baseline_from_history(
         sum(one.positives for one in counts), sum(one.tests for one in counts), from_ns=first_ns
     )
-    return given or learn_baseline(windows, calendar)
+    own = None if given else learnt(windows, calendar)
+    return given if own is None else learnt_baseline(own, peers)
+
+
+def learning(
+    windows: Mapping[Stream, Sequence[ReleasedWindow]],
+    public: Mapping[tuple[str, str], PublicCounts] | None,
+    calendar: Calendar,
+) -> dict[Stream, Learnt]:
+    """What each zone that needs to has learnt so far."""
+    zones = {one: rows for one, rows in windows.items() if one.zone and (one.zone, one.target) not in (public or {})}
+    return {one: found for one, rows in zones.items() if (found := learnt(rows, calendar))}
+
+
+def peers_of(stream: Stream, learned: Mapping[Stream, Learnt]) -> list[Learnt]:
+    """What the other zones learnt of a zone's target; the district learns alone."""
+    if stream.zone is None:
+        return []
+    return [found for one, found in learned.items() if one.zone != stream.zone and one.target == stream.target]
 
 
 def followed(
@@ -119,9 +140,10 @@ def followed(
     windows: Sequence[ReleasedWindow],
     public: Mapping[tuple[str, str], PublicCounts] | None,
     setting: Setting,
+    peers: Sequence[Learnt] = (),
 ) -> Followed | None:
     """A stream's path; None while it has no baseline."""
-    start = baseline(stream, windows, public, setting.calendar) if windows else None
+    start = baseline(stream, windows, public, setting.calendar, peers) if windows else None
     if start is None:
         return None
     path = follow(windows, start, table=setting.table, run_length=setting.run_length, calendar=setting.calendar)

@@ -8,7 +8,7 @@ from importlib.resources import files
 import numpy as np
 
 from contracts.windows import NS, Calendar, to_ns
-from gateway.analyse.detect import ReleasedWindow
+from gateway.analyse.detect import Baseline, ReleasedWindow, learnt, learnt_baseline
 from gateway.analyse.rollup import Release, RollUp, roll_up
 from gateway.surveillance.arrays import Array, IntArray
 from gateway.surveillance.budget import ThresholdTable
@@ -67,6 +67,12 @@ def stream(releases: Sequence[Sequence[Release]], start_ns: int = START_NS) -> l
         released(roll_up(window, expected=len(window)), start_ns + number * window_ns)
         for number, window in enumerate(releases)
     ]
+
+
+def learn_baseline(windows: Sequence[ReleasedWindow], calendar: Calendar) -> Baseline | None:
+    """Of a stream without peers."""
+    own = learnt(windows, calendar)
+    return None if own is None else learnt_baseline(own)
 
 
 def together(zones: Sequence[Sequence[Sequence[Release]]]) -> list[list[Release]]:

@@ -8,22 +8,23 @@ from contracts.windows import DAY_S, NS
 from gateway.analyse.detect import (
     CLEAR_DAYS,
     LEARNING_DAYS,
-    LEAST_P0,
     Baseline,
     Judged,
+    Learnt,
     ReleasedWindow,
     Turn,
     Written,
     baseline_from_history,
     facts,
     follow,
-    learn_baseline,
+    learnt_baseline,
     news,
     turns,
 )
 from gateway.analyse.rollup import Release
+from gateway.surveillance.released import LEAST_P0
 from tests.support.seeds import SEED
-from tests.unit.gateway.analyse.quiet_world import CALENDAR, START_NS, TABLE, stream, zone_releases
+from tests.unit.gateway.analyse.quiet_world import CALENDAR, START_NS, TABLE, learn_baseline, stream, zone_releases
 
 WINDOW_NS = CALENDAR.window_s * NS
 DAY_NS = DAY_S * NS
@@ -92,10 +93,21 @@ def test_a_zone_learns_from_its_first_28_released_days_and_judges_from_the_next(
     baseline = learn_baseline(windows, CALENDAR)
     assert baseline is not None
     assert baseline.from_ns == START_NS + LEARNING_DAYS * DAY_NS
-    # 5600 tests, noise of 336 kiosk windows: one standard error is 0.5 %, and half of one is added.
-    assert baseline.p0 == pytest.approx(0.02 + 0.0024, abs=3 * 0.005)
+    # 5600 tests, noise of 336 kiosk windows: one standard error is 0.5 %, and a part of one is added.
+    assert baseline.p0 == pytest.approx(0.02 + 0.0019, abs=3 * 0.005)
     first = follow(windows, baseline, table=TABLE, run_length=RUN_LENGTH, calendar=CALENDAR)[0]
     assert first.window.start_ns == baseline.from_ns
+
+
+def test_a_zones_share_is_drawn_towards_its_peers_of_the_time_and_no_later_zone_moves_it() -> None:
+    own = Learnt(positives=30, tests=600, noise_variance=50.0, from_ns=START_NS)
+    peers = [Learnt(12, 600, 50.0, START_NS), Learnt(10, 600, 50.0, START_NS - DAY_NS)]
+    alone, among = learnt_baseline(own), learnt_baseline(own, peers)
+    assert 17 / 600 < among.p0 < alone.p0
+    assert among.from_ns == START_NS
+    later = [Learnt(1, 60_000, 50.0, START_NS + DAY_NS), own]
+    assert learnt_baseline(own, [*later, *peers]) == among
+    assert learnt_baseline(own, later) == alone
 
 
 def test_days_without_a_release_are_not_days_of_learning() -> None:

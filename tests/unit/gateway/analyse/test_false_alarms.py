@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gateway.analyse.detect import Baseline, baseline_from_history, follow, learn_baseline, news
+from gateway.analyse.detect import Baseline, baseline_from_history, follow, learnt, learnt_baseline, news
 from gateway.surveillance.budget import FALSE_ALARM_EVERY_DAYS, stream_run_length
 from tests.support.seeds import SEED
 from tests.unit.gateway.analyse.quiet_world import CALENDAR, START_NS, TABLE, ZONES, stream, together, zone_releases
@@ -21,11 +21,12 @@ def raised(windows: int, rng: np.random.Generator, history: int | None) -> int:
     zones = [zone_releases(rng, windows, [WEEKLY_TESTS], [SHARE]) for _ in ZONES]
     tests = [history] * len(zones) + [len(zones) * history] if history is not None else [0] * STREAMS
     count = 0
-    for releases, weekly in zip([*zones, together(zones)], tests, strict=True):
-        rows = stream(releases)
+    streams = [stream(releases) for releases in [*zones, together(zones)]]
+    learned = [found for rows in streams if (found := learnt(rows, CALENDAR))]
+    for number, (rows, weekly) in enumerate(zip(streams, tests, strict=True)):
         baseline: Baseline | None
         if history is None:
-            baseline = learn_baseline(rows, CALENDAR)
+            baseline = learnt_baseline(learned[number], learned[:-1] if number < len(zones) else ())
         else:
             eight_weeks = 8 * weekly
             baseline = baseline_from_history(rng.binomial(eight_weeks, SHARE), eight_weeks, from_ns=START_NS)
@@ -46,7 +47,7 @@ def test_200_quiet_weeks_raise_one_false_alarm_a_fortnight() -> None:
 
 @pytest.mark.simulation
 def test_districts_that_learn_their_baseline_keep_the_budget_on_average() -> None:
-    districts, weeks = 24, 8
+    districts, weeks = 14, 8
     count = sum(
         raised((weeks + 4) * WINDOWS_A_WEEK, np.random.default_rng([SEED, district]), history=None)
         for district in range(districts)

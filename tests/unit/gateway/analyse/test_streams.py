@@ -1,7 +1,17 @@
 import numpy as np
 
-from gateway.analyse.detect import ReleasedWindow
-from gateway.analyse.service.streams import PublicCounts, Setting, Stream, baseline, followed, points, signals
+from gateway.analyse.detect import LEARNING_DAYS, ReleasedWindow, learnt_baseline
+from gateway.analyse.service.streams import (
+    PublicCounts,
+    Setting,
+    Stream,
+    baseline,
+    followed,
+    learning,
+    peers_of,
+    points,
+    signals,
+)
 from tests.support.seeds import SEED
 from tests.unit.gateway.analyse.quiet_world import CALENDAR, START_NS, TABLE, stream, zone_releases
 
@@ -33,6 +43,23 @@ def test_without_public_counts_a_stream_learns_and_until_then_judges_nothing() -
     for public in (None, {}, {("z9", "flu"): PublicCounts(1, 10)}):
         assert followed(ZONE, wave(), public, setting()) is None
     assert followed(ZONE, [], PUBLIC, setting()) is None
+
+
+def test_zones_learn_together_the_district_and_other_targets_apart() -> None:
+    def quiet(seed: int, share: float) -> list[ReleasedWindow]:
+        return stream(zone_releases(np.random.default_rng([SEED, seed]), 4 * LEARNING_DAYS + 4, [1400], [share]))
+
+    other, rsv = Stream("z2", "flu"), Stream("z1", "rsv")
+    windows = {ZONE: quiet(1, 0.02), other: quiet(2, 0.02), DISTRICT: quiet(3, 0.02), rsv: quiet(4, 0.3)}
+    learned = learning(windows, None, CALENDAR)
+    assert set(learned) == {ZONE, other, rsv}
+    assert peers_of(ZONE, learned) == [learned[other]]
+    assert peers_of(DISTRICT, learned) == peers_of(rsv, learned) == []
+    path = followed(ZONE, windows[ZONE], None, setting(), peers_of(ZONE, learned))
+    assert path is not None
+    assert path.baseline == learnt_baseline(learned[ZONE], [learned[other]])
+    assert set(learning(windows, PUBLIC, CALENDAR)) == set()  # public counts of each: nobody learns
+    assert set(learning(windows, {("z2", "flu"): PublicCounts(1, 50)}, CALENDAR)) == {ZONE, rsv}
 
 
 def test_all_streams_share_one_budget() -> None:

@@ -70,7 +70,7 @@ def dated(length: int, gaps: list[int]) -> list[date]:
 GAPS = st.lists(st.integers(0, 90), min_size=1, max_size=9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     st.one_of(values(240), st.tuples(COUNT, COUNT).map(lambda two: [two[k % 7 == 0] for k in range(240)])),
     st.one_of(st.none(), values(240)),
@@ -89,7 +89,7 @@ def test_farrington(counts: list[float], tests: list[float] | None, method: str,
         assert np.isnan(got.dispersion[0]) or got.dispersion[0] >= 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(together(8), some(), st.lists(st.lists(st.integers(-1, 4), max_size=4).map(tuple), max_size=4))
 def test_scan(table: list[list[float]], baselines: list[float], zones: list[tuple[int, ...]]) -> None:
     rng = np.random.default_rng(1)
@@ -113,7 +113,7 @@ def test_standard_curve(columns: list[list[float]], cq: list[float]) -> None:
         assert got is None or math.isnan(got.lower) or got.lower <= got.copies <= got.upper
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(together(3), st.sampled_from(["probit", "logit"]))
 def test_lod95(columns: list[list[float]], link: str) -> None:
     x, low, high = columns
@@ -124,7 +124,7 @@ def test_lod95(columns: list[list[float]], link: str) -> None:
             assert not got.identifiable or got.log10_lod50 < got.log10_lod95
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(together(2, st.floats(0, 1e9)), GAPS, st.sampled_from(["sars-cov-2", "fluav", "rsv"]))
 def test_wval(columns: list[list[float]], gaps: list[int], target: str) -> None:
     c, lod = columns
@@ -136,7 +136,7 @@ def test_wval(columns: list[list[float]], gaps: list[int], target: str) -> None:
             assert not np.isinf(got.value).any()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(together(2, st.floats(0, 1e9)), GAPS, st.integers(-1, 400))
 def test_trend(columns: list[list[float]], gaps: list[int], length: int) -> None:
     c, lod = columns
@@ -156,7 +156,7 @@ def test_detection_proportion(detected: list[float], gaps: list[int], length: in
     assert got is None or ((got >= 0) & (got <= 100)).all()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(together(2, st.floats(0, 1e9)))
 def test_censored_lognormal(columns: list[list[float]]) -> None:
     c, lod = columns

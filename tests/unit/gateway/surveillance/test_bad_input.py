@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance import air, cusum, ears, ewma, positivity, qc, risk, rt
+from gateway.surveillance import air, budget, cusum, ears, ewma, positivity, qc, released, risk, rt
 
 few = settings(max_examples=30)  # for each of some sixty functions and shapes
 
@@ -43,6 +43,11 @@ SERIES: list[tuple[str, Callable[[Any], Any]]] = [
     ("c3", lambda y: ears.c3(y, min_sd=0)),
     ("essence", ewma.essence),
     ("essence, one weight", lambda y: ewma.essence(y, weights=(1.0,), baseline=7, guard=0)),
+    ("essence of released", lambda y: ewma.essence_of_released(y, least_sd=1.4)),
+    ("essence of any floor", lambda sd: ewma.essence_of_released([3.0] * 40, least_sd=sd)),
+    ("counted", lambda y: released.counted(y, noise_sd=1.4)),
+    ("possible share", released.possible_share),
+    ("volume in use", lambda tests: budget.volume_in_use(tests, 28)),
     ("cori", lambda y: rt.cori(y, [0, 0.5, 0.5])),
     ("cori's interval", lambda y: rt.cori([1, 2, 3, 4] * 3, y)),
     ("westgard", qc.westgard),

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from gateway.errors import SurveillanceError
-from gateway.surveillance.budget import ThresholdTable, stream_run_length
+from gateway.surveillance.budget import (
+    VOLUME_SHIFT,
+    ThresholdTable,
+    stream_run_length,
+    stream_thresholds,
+    volume_in_use,
+    volume_shifted,
+)
 from scripts import make_thresholds
 
 CONTENT = files("gateway.surveillance").joinpath("thresholds.json").read_bytes()
@@ -46,6 +53,48 @@ def test_beyond_the_other_edges_the_edge_holds(table: ThresholdTable) -> None:
     sim = table.simulated
     inside = table.threshold(p0=sim.p0[0], tests=sim.tests[0], noise_sd=sim.noise_sd[0], run_length=400.0)
     assert table.threshold(p0=1e-4, tests=0.0, noise_sd=0.0, run_length=400.0) == inside
+
+
+def test_each_stream_has_the_threshold_of_its_own_volume(table: ThresholdTable) -> None:
+    volumes, noise = np.array([20.0, 60.0, 480.0]), np.array([1.36, 1.92, 4.07])
+    got = stream_thresholds(table, p0=0.02, tests=volumes, noise_sd=noise, windows_per_day=1)
+    alone = [
+        table.threshold(p0=0.02, tests=n, noise_sd=sd, run_length=3 * 14).item()
+        for n, sd in zip(volumes, noise, strict=True)
+    ]
+    assert got.tolist() == pytest.approx(alone)
+    assert len(set(alone)) == 3
+    stricter = stream_thresholds(table, p0=0.02, tests=volumes, noise_sd=noise, windows_per_day=1, every_days=90)
+    assert (stricter > got).all()
+    with pytest.raises(SurveillanceError, match="tests: one number"):
+        stream_thresholds(table, p0=0.02, tests=60.0, noise_sd=1.0, windows_per_day=1)
+
+
+def test_a_volume_has_shifted_when_it_moved_by_more_than_a_quarter() -> None:
+    assert VOLUME_SHIFT == 0.25
+    now = np.array([100.0, 125.0, 125.1, 75.0, 74.9])
+    assert volume_shifted(now, 100.0).tolist() == [False, False, True, False, True]
+    assert volume_shifted([0.0, 1.0], [0.0, 0.0]).tolist() == [False, True]
+    with pytest.raises(SurveillanceError, match="volume"):
+        volume_shifted(-1.0, 2.0)
+
+
+def test_the_volume_in_use_stands_still_until_the_mean_of_the_last_windows_has_shifted() -> None:
+    # Means of up to two windows: 100, 100, 110, 125, 140, 170; above 125 the fifth is the next in use, and 170 <= 175.
+    assert volume_in_use([100, 100, 120, 130, 150, 190], 2).tolist() == [100, 100, 100, 100, 140, 140]
+    assert volume_in_use([100, 100, 20, 20], 2).tolist() == [100, 100, 60, 20]
+
+
+def test_the_volume_in_use_of_a_longer_series_begins_the_same_and_streams_stand_beside_each_other() -> None:
+    tests = np.random.default_rng(1).poisson(np.geomspace(20, 90, 200)[:, None], (200, 3))
+    used = volume_in_use(tests, 28)
+    assert (volume_in_use(tests[:120], 28) == used[:120]).all()
+    assert (volume_in_use(tests[:, 1], 28) == used[:, 1]).all()
+    changes = (np.diff(used[28:, 0]) != 0).sum()
+    assert 3 <= changes <= 8  # of four and a half times the volume, a quarter at a time
+    for name, tests_given, windows in (("tests", [-1.0], 3), ("windows", [1.0], 0), ("tests", 5.0, 3)):
+        with pytest.raises(SurveillanceError, match=name):
+            volume_in_use(tests_given, windows)
 
 
 def test_the_budget_of_a_fortnight_is_shared_by_all_streams() -> None:

@@ -127,3 +127,17 @@ def test_bad_input_is_refused_by_the_parameters_name(named: str, change: dict[st
     given: dict[str, Any] = {"y": WEEK_THEN_NINE} | change
     with pytest.raises(SurveillanceError, match=named):
         c2(**given)
+
+
+def test_a_floor_may_differ_by_day_and_stream() -> None:
+    y = np.random.default_rng(4).poisson(5, (30, 2)).astype(float)
+    floors = np.linspace(0.5, 6, 60).reshape(30, 2)
+    got = c2(y, min_sd=floors)
+    for day in range(9, 30):
+        for stream in range(2):
+            alone = c2(y[:, stream], min_sd=floors[day, stream])
+            assert got.value[day, stream] == alone.value[day]
+            assert got.sd[day, stream] >= floors[day, stream]
+    assert (c2(y, min_sd=[1.0, 9.0]).sd[9:, 1] == 9).all()
+    with pytest.raises(SurveillanceError, match="min_sd"):
+        c2(y, min_sd=[1.0, 2.0, 3.0])

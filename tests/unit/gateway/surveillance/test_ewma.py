@@ -11,7 +11,7 @@ from scipy import stats
 
 from gateway.errors import SurveillanceError
 from gateway.surveillance.arrays import Array
-from gateway.surveillance.ewma import essence
+from gateway.surveillance.ewma import essence, essence_of_released
 from tests.support.seeds import SEED
 
 
@@ -168,3 +168,33 @@ def test_bad_input_is_refused_by_the_parameters_name(named: str, change: dict[st
     given_: dict[str, Any] = {"y": [1, 2, 3]} | change
     with pytest.raises(SurveillanceError, match=named):
         essence(**given_)
+
+
+def test_released_counts_without_noise_are_judged_as_any_counts(counts: Array) -> None:
+    got, expected = essence_of_released(counts, least_sd=0.0), essence(counts)
+    np.testing.assert_array_equal(got.p_value, expected.p_value)
+    assert got.level == expected.level
+
+
+def test_a_baseline_quieter_than_the_noise_counts_as_noisy_as_that() -> None:
+    y = np.array([3.0] * 40 + [6.0])
+    assert essence(y).level[-1] == "red"
+    told = essence_of_released(y, least_sd=4.0)
+    assert told.level[-1] == "blue"
+    # A floor below what the baseline shows changes nothing.
+    wide = np.random.default_rng(2).poisson(50, 60).astype(float)
+    np.testing.assert_array_equal(essence_of_released(wide, least_sd=0.1).statistic, essence(wide).statistic)
+
+
+def test_a_floor_of_each_day_and_stream_is_used_on_its_day_and_stream() -> None:
+    y = np.random.default_rng(2).poisson(3, (50, 2)).astype(float)
+    floors = np.full((50, 2), 0.5)
+    floors[:, 1] = 5.0
+    both = essence_of_released(y, least_sd=floors)
+    for stream, floor in enumerate((0.5, 5.0)):
+        alone = essence_of_released(y[:, stream], least_sd=floor)
+        np.testing.assert_array_equal(both.statistic[:, stream], alone.statistic)
+    with pytest.raises(SurveillanceError, match="least_sd"):
+        essence_of_released(y, least_sd=np.ones(3))
+    with pytest.raises(SurveillanceError, match="least_sd"):
+        essence_of_released(y, least_sd=-1.0)
