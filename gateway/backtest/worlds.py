@@ -20,7 +20,7 @@ from gateway.errors import BacktestError
 from gateway.surveillance.arrays import Array, IntArray
 from gateway.surveillance.released import CORRELATION, learnt_share, pooled_shares
 
-SEED: Final = 20220606
+SEED: Final = 20221126
 CALIBRATION, EVALUATION = 0, 1  # phases: thresholds are chosen on the one, everything that is told is of the other
 
 ZONES: Final = 6
