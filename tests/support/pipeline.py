@@ -47,6 +47,7 @@ PLACES = (
     ("environment", "air", "co2_ppm"),
     ("restricted", "air", "co2_ppm"),
     ("fleet", "event", "state"),
+    ("restricted", "event", "state"),
 )
 
 
