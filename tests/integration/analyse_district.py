@@ -80,6 +80,7 @@ class CommittedDistrict:
                     Device(id=kiosk, kind="kiosk", site=f"site-{zone}", zone=zone) for kiosk, zone in KIOSKS.items()
                 ],
                 rules=[],
+                now_ns=START_NS,
             )
             registry.add_layout(tx, Layout(AssayLayout(1, (Assay(ASSAY, (TARGET,)),)), 0))
 
