@@ -103,7 +103,7 @@ def _register(database: Database, devices: list[Device]) -> None:
     zones = [Zone(id=f"z{number}", name=f"z{number}", place=number) for number in range(ZONES)]
     sites = [Site(id=f"site-{n}", zone=f"z{n}", kind="kiosk", name=f"s{n}") for n in range(ZONES)]
     with database.begin() as tx:
-        registry.apply(tx, district, zones=zones, sites=sites, devices=devices, rules=[])
+        registry.apply(tx, district, zones=zones, sites=sites, devices=devices, rules=[], now_ns=START_NS)
         registry.add_layout(tx, Layout(AssayLayout(1, (PANEL,)), 0))
 
 

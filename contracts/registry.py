@@ -3,7 +3,7 @@
 The backend alone writes it (`stores.state.devices`); ingest and analyse read it whole, as a `RegistrySnapshot`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -77,6 +77,27 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a device's windows count: those that start at `from_ns` or later, until its next placement."""
+
+    from_ns: int
+    site: str
+    zone: str
+
+
+def placed(history: Sequence[Placement], site: str, zone: str, *, next_window_ns: int) -> tuple[Placement, ...]:
+    """Return a device's placements, oldest first, once the district file says where it stands (C31).
+
+    The first counts from the beginning, a later one from the next window on: no window is cut. What was to begin then
+    and has not is replaced, or forgotten when the device is back where it stood.
+    """
+    begun = tuple(placement for placement in history if placement.from_ns < next_window_ns)
+    if begun and (begun[-1].site, begun[-1].zone) == (site, zone):
+        return begun
+    return (*begun, Placement(next_window_ns if begun else 0, site, zone))
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """An assay layout and when it came into force."""
 
@@ -130,6 +151,15 @@ class RegistrySnapshot:
     devices: Mapping[str, Device]
     layouts: Mapping[int, Layout]
     rules: tuple[Rule, ...] = ()
+    placements: Mapping[str, Sequence[Placement]] = field(default_factory=dict)  # oldest first; retired devices' too
+
+    def zone_at(self, device: str, window_start_ns: int) -> str | None:
+        """Return the zone in which a device's window counts; without a placement its present one, None if unknown."""
+        for placement in reversed(self.placements.get(device, ())):
+            if placement.from_ns <= window_start_ns:
+                return placement.zone
+        known = self.devices.get(device)
+        return known.zone if known is not None else None
 
     def limits_on(self, metric: str, site_kinds: Iterable[str]) -> tuple[LimitRule, ...]:
         """Return the limits of a metric that hold at any of these kinds of sites."""

@@ -187,7 +187,13 @@ class LiveRegistry:
             return []
         with self._database.begin() as tx:
             self._registry.apply(
-                tx, after.district, zones=after.zones, sites=after.sites, devices=after.devices, rules=after.rules
+                tx,
+                after.district,
+                zones=after.zones,
+                sites=after.sites,
+                devices=after.devices,
+                rules=after.rules,
+                now_ns=self._clock.now_ns(),
             )
             layout = self._new_layout(before, after)
             if layout is not None:

@@ -279,7 +279,7 @@ class Judging:
         self._entry(admitted, frame, frame.seq, frame.seq)
         self.releases[key] = ReleaseRow(
             device=device.id,
-            zone=device.zone,
+            zone=self.world.zone_of(device, start_ns),
             window_start_ns=start_ns,
             window_s=self.world.calendar.window_s,
             layout=verdict.layout,

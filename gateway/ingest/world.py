@@ -35,6 +35,10 @@ class World:
         found = self.registry.devices.get(device)
         return found if found is not None and found.status == "active" and found.public_key is not None else None
 
+    def zone_of(self, device: Device, window_start_ns: int) -> str:
+        """Return the zone in which a window of this device counts, whenever its release comes (C31)."""
+        return self.registry.zone_at(device.id, window_start_ns) or device.zone
+
     def rules(self, device: Device) -> tuple[Rule, ...]:
         """Return the safety rules on this device's readings."""
         site = self.registry.sites.get(device.site)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from contracts.layout import Assay, AssayLayout
 from contracts.registry import (
@@ -17,16 +17,18 @@ from contracts.registry import (
     District,
     Layout,
     LimitRule,
+    Placement,
     RegistrySnapshot,
     Rule,
     Site,
     StuckRule,
     Zone,
+    placed,
 )
 from stores.errors import ConflictError, StoreUnavailableError
 from stores.state.database import Database, Transaction
 from stores.state.rows import Row, upsert
-from stores.state.tables import CERTIFICATES, DEVICES, DISTRICT, LAYOUTS, RULES, SITES, TOKENS, ZONES
+from stores.state.tables import CERTIFICATES, DEVICES, DISTRICT, LAYOUTS, PLACEMENTS, RULES, SITES, TOKENS, ZONES
 
 _RULE_KINDS: Final[dict[str, type[Rule]]] = {"limit": LimitRule, "stuck": StuckRule}
 _RULE_COLUMNS: Final = ("name", "metric", "severity")
@@ -52,10 +54,11 @@ def load_registry(database: Database) -> RegistrySnapshot:
         in_order = select(ZONES).where(ZONES.c.retired.is_(False)).order_by(ZONES.c.place)
         zones = [Zone(**_read(row._asdict())) for row in connection.execute(in_order)]
         sites = [Site(**_read(row._asdict())) for row in connection.execute(_kept(SITES))]
-        placed = {site.id: site.zone for site in sites}
-        devices = [Device(**_read(row._asdict()), zone=placed[row.site]) for row in connection.execute(_kept(DEVICES))]
+        zone_of = {site.id: site.zone for site in sites}
+        devices = [Device(**_read(row._asdict()), zone=zone_of[row.site]) for row in connection.execute(_kept(DEVICES))]
         layouts = [_layout(row._asdict()) for row in connection.execute(select(LAYOUTS).order_by(LAYOUTS.c.number))]
         rules = [_rule(row._asdict()) for row in connection.execute(select(RULES).order_by(RULES.c.name))]
+        placements = _placements(connection)
     return RegistrySnapshot(
         District(**_read(district._asdict())),
         {zone.id: zone for zone in zones},
@@ -63,6 +66,7 @@ def load_registry(database: Database) -> RegistrySnapshot:
         {device.id: device for device in devices},
         {layout.layout.number: layout for layout in layouts},
         tuple(rules),
+        placements,
     )
 
 
@@ -81,13 +85,20 @@ class Registry:
         sites: Sequence[Site],
         devices: Sequence[Device],
         rules: Sequence[Rule],
+        now_ns: int,
     ) -> None:
-        """Make the registry what the district file says; a device's enrolment and keys stay as they are."""
+        """Make the registry what the district file says; a device's enrolment and keys stay as they are.
+
+        `now_ns` is the district's time: a device's windows count in its new zone from the next one on (C31).
+        """
         tx.execute(delete(DISTRICT))
         tx.execute(insert(DISTRICT), [_written(district)])
         _replace(tx, ZONES, [_written(zone) for zone in zones])
         _replace(tx, SITES, [_written(site) for site in sites])
         self._place_devices(tx, devices)
+        calendar = district.calendar
+        next_window_ns = calendar.window_start_ns(now_ns) + calendar.window_ns
+        self._place_windows(tx, devices, next_window_ns)
         tx.execute(delete(RULES))
         if rules:
             tx.execute(insert(RULES), [_rule_row(rule) for rule in rules])
@@ -98,10 +109,21 @@ class Registry:
         for device in devices:
             row = _written(device)
             if device.id in known:
-                placed = {"site": device.site, "kind": device.kind, "label": device.label, "retired": False}
-                tx.execute(update(DEVICES).where(DEVICES.c.id == device.id).values(placed))
+                said = {"site": device.site, "kind": device.kind, "label": device.label, "retired": False}
+                tx.execute(update(DEVICES).where(DEVICES.c.id == device.id).values(said))
             else:
                 tx.execute(insert(DEVICES), [row])
+
+    def _place_windows(self, tx: Transaction, devices: Sequence[Device], next_window_ns: int) -> None:
+        known = _placements(tx)
+        tx.execute(delete(PLACEMENTS))
+        known |= {
+            device.id: placed(known.get(device.id, ()), device.site, device.zone, next_window_ns=next_window_ns)
+            for device in devices
+        }
+        rows = [{"device": device, **asdict(one)} for device, history in known.items() for one in history]
+        if rows:
+            tx.execute(insert(PLACEMENTS), rows)
 
     def add_layout(self, tx: Transaction, layout: Layout) -> None:
         """Add a layout; numbers are given once and never change."""
@@ -183,6 +205,13 @@ class Registry:
         with self._database.read() as connection:
             rows = connection.execute(wanted.order_by(CERTIFICATES.c.not_after_ns.desc())).all()
         return [Certificate(**row._asdict()) for row in rows]
+
+
+def _placements(connection: Connection) -> dict[str, tuple[Placement, ...]]:
+    found: dict[str, tuple[Placement, ...]] = {}
+    for row in connection.execute(select(PLACEMENTS).order_by(PLACEMENTS.c.device, PLACEMENTS.c.from_ns)):
+        found[row.device] = (*found.get(row.device, ()), Placement(row.from_ns, row.site, row.zone))
+    return found
 
 
 def _kept(table: Table) -> Any:  # noqa: ANN401 -- a select of all columns has no narrower type

@@ -226,6 +226,16 @@ DEVICES: Final = Table(
     _big("cert_not_after_ns", null=True),
     _flag("retired"),
 )
+# Where a device's windows count, from the window that starts at `from_ns` on (C31).
+PLACEMENTS: Final = Table(
+    "placements",
+    BACKEND,
+    _text("device"),
+    _big("from_ns"),
+    _text("site"),
+    _text("zone"),
+    PrimaryKeyConstraint("device", "from_ns"),
+)
 LAYOUTS: Final = Table(
     "layouts", BACKEND, Column("number", BigInteger, primary_key=True), _big("valid_from_ns"), _text("assays")
 )

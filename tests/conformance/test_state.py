@@ -1,5 +1,6 @@
 """One suite for the state, on SQLite and on a real PostgreSQL."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, text
 
 from contracts.layout import Assay, AssayLayout
-from contracts.registry import Device, District, Layout, LimitRule, Rule, Site, StuckRule, Zone
+from contracts.registry import Device, District, Layout, LimitRule, Placement, Rule, Site, StuckRule, Zone
 from contracts.signals import Signal
 from stores.errors import (
     ConflictError,
@@ -160,10 +161,10 @@ RULES: list[Rule] = [
 ]
 
 
-def applied(backend: Database, devices: list[Device]) -> Registry:
+def applied(backend: Database, devices: list[Device], *, now_ns: int = 0, sites: Sequence[Site] = SITES) -> Registry:
     registry = Registry(backend)
     with backend.begin() as tx:
-        registry.apply(tx, DISTRICT, zones=ZONES, sites=SITES, devices=devices, rules=RULES)
+        registry.apply(tx, DISTRICT, zones=ZONES, sites=sites, devices=devices, rules=RULES, now_ns=now_ns)
     return registry
 
 
@@ -200,6 +201,39 @@ def test_a_device_keeps_its_key_when_the_file_changes_and_leaves_with_it(backend
     assert load_registry(backend).devices["air-1"].status == "revoked"
     applied(backend, [])
     assert load_registry(backend).devices == {}
+
+
+@pytest.mark.rule("C31")
+def test_a_devices_windows_count_where_it_stood_when_they_began_also_once_it_has_left(backend: Database) -> None:
+    kiosk = Device(id="kiosk-1", kind="kiosk", site="s1", zone="z1")
+    window_ns, moved = DISTRICT.calendar.window_ns, [replace(SITES[0], zone="z2")]
+    start_ns = DISTRICT.calendar.window_start_ns(1_639_300_000 * 10**9)
+    applied(backend, [kiosk], now_ns=start_ns)
+    assert load_registry(backend).placements == {"kiosk-1": (Placement(0, "s1", "z1"),)}
+    applied(backend, [replace(kiosk, zone="z2")], now_ns=start_ns + 1, sites=moved)
+    found = load_registry(backend)
+    assert found.placements == {"kiosk-1": (Placement(0, "s1", "z1"), Placement(start_ns + window_ns, "s1", "z2"))}
+    assert (found.devices["kiosk-1"].zone, found.zone_at("kiosk-1", start_ns)) == ("z2", "z1")
+    applied(backend, [kiosk], now_ns=start_ns + window_ns - 1)
+    assert load_registry(backend).placements == {"kiosk-1": (Placement(0, "s1", "z1"),)}
+    applied(backend, [], now_ns=start_ns + window_ns)
+    assert load_registry(backend).zone_at("kiosk-1", start_ns) == "z1"
+
+
+def test_a_state_from_before_placements_gets_those_of_all_its_devices(spec: str) -> None:
+    with open_for_writing(spec, "backend") as database:
+        kiosks = [Device(id=f"kiosk-{number}", kind="kiosk", site="s1", zone="z1") for number in (1, 2)]
+        applied(database, kiosks)
+        applied(database, kiosks[:1])
+        with database.begin() as tx:
+            tx.execute(text("DROP TABLE placements"))
+            tx.execute(text("UPDATE alembic_version SET version_num = 'backend_0002'"))
+        with open_for_reading(spec, "backend") as reader, pytest.raises(StoreError):
+            load_registry(reader)  # the supervisor starts this reader again until the backend has updated its state
+    with open_for_writing(spec, "backend") as database:
+        found = load_registry(database)
+        assert found.placements == {name: (Placement(0, "s1", "z1"),) for name in ("kiosk-1", "kiosk-2")}
+        assert list(found.devices) == ["kiosk-1"]
 
 
 def test_a_token_enrols_one_key_and_repeats_for_it_until_it_expires(backend: Database) -> None:

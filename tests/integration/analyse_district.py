@@ -60,6 +60,20 @@ class SetClock:
         return self.real
 
 
+def place(backend: Database, kiosks: Mapping[str, str], *, now_ns: int) -> None:
+    """Apply a district file in which the kiosks stand in these zones."""
+    with backend.begin() as tx:
+        Registry(backend).apply(
+            tx,
+            DISTRICT,
+            zones=[Zone(id=zone, name=zone, place=number) for number, zone in enumerate(ZONES)],
+            sites=[Site(id=f"site-{zone}", zone=zone, kind="kiosk", name=zone) for zone in ZONES],
+            devices=[Device(id=kiosk, kind="kiosk", site=f"site-{zone}", zone=zone) for kiosk, zone in kiosks.items()],
+            rules=[],
+            now_ns=now_ns,
+        )
+
+
 class CommittedDistrict:
     """Ingest's and the backend's states, written as those processes do."""
 
@@ -69,19 +83,9 @@ class CommittedDistrict:
         self.ingest = open_for_writing(self.state, "ingest")
         self._rng = np.random.default_rng(seed)
         self._seq = 0
-        registry = Registry(self.backend)
+        place(self.backend, KIOSKS, now_ns=START_NS)
         with self.backend.begin() as tx:
-            registry.apply(
-                tx,
-                DISTRICT,
-                zones=[Zone(id=zone, name=zone, place=place) for place, zone in enumerate(ZONES)],
-                sites=[Site(id=f"site-{zone}", zone=zone, kind="kiosk", name=zone) for zone in ZONES],
-                devices=[
-                    Device(id=kiosk, kind="kiosk", site=f"site-{zone}", zone=zone) for kiosk, zone in KIOSKS.items()
-                ],
-                rules=[],
-            )
-            registry.add_layout(tx, Layout(AssayLayout(1, (Assay(ASSAY, (TARGET,)),)), 0))
+            Registry(self.backend).add_layout(tx, Layout(AssayLayout(1, (Assay(ASSAY, (TARGET,)),)), 0))
 
     def close(self) -> None:
         """Let the next writer in."""

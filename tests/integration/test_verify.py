@@ -12,6 +12,7 @@ from contracts.clock import first_anchors
 from gateway.__main__ import main
 from stores.series.lines import Point, encode
 from stores.series.sqlite import SqliteSeries
+from stores.state.database import open_for_writing
 from tests.integration.analyse_district import (
     KIOSKS,
     START_NS,
@@ -20,6 +21,7 @@ from tests.integration.analyse_district import (
     Analysis,
     CommittedDistrict,
     SetClock,
+    place,
 )
 from tests.support.seeds import SEED
 
@@ -81,6 +83,15 @@ def test_what_analyse_published_is_computed_again_byte_for_byte_late_and_missing
     lines = re.search(r"published lines: (\d+) follow", said)
     assert lines is not None
     assert int(lines[1]) == 7 * (9 + 3 + 1)  # six zones and the district: windows, days, one week
+
+
+@pytest.mark.rule("C31")
+def test_a_kiosk_that_is_moved_afterwards_changes_nothing_that_was_published(site: Site) -> None:
+    """Also for the window that it never released: it is missed where it stood."""
+    moved = dict(KIOSKS) | {next(iter(KIOSKS)): KIOSKS[next(reversed(KIOSKS))]}
+    with open_for_writing(f"sqlite:{site.state}", "backend") as backend:
+        place(backend, moved, now_ns=START_NS + 9 * WINDOW_NS)
+    assert site.verify() == 0
 
 
 def test_a_changed_number_and_an_invented_line_are_named_without_their_numbers(

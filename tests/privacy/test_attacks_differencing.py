@@ -31,7 +31,7 @@ ASSAY: Final = "SARSCOV2"
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """A district in which a kiosk stands in another zone from the second window on."""
+    """A district in which a kiosk is moved to another zone in its first window: it counts there from the second on."""
     script = Script(moves={("kiosk-2", 1): "z10017"})
     return live(tmp_path_factory.mktemp("district"), district(seeded("keys of a move")), script)
 
@@ -56,6 +56,7 @@ def _published(seen: Seen) -> Mapping[tuple[str, str, int], tuple[int, int, int]
     return {place: (int(row["positives"]), int(row["valid"]), int(row["invalid"])) for place, row in found.items()}
 
 
+@pytest.mark.rule("C31")
 def test_a_release_counts_in_one_zone_which_is_the_one_where_its_kiosk_stood(releases: Sequence[ReleaseRow]) -> None:
     assert sorted((row.device, row.window_start_ns, row.zone) for row in releases) == [
         ("kiosk-1", START_NS, "z10016"),

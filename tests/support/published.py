@@ -64,7 +64,7 @@ class Script:
 
     tests: Mapping[tuple[str, int], Sequence[str]] = field(default_factory=dict)  # (kiosk, window) -> further words
     hotel_ppm: float = 640.0
-    moves: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (kiosk, window from which on) -> zone
+    moves: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (kiosk, window from which it counts) -> zone
     records: Callable[[], tuple[bytes, ...]] | None = None  # of each tick; None: dummies
 
 
@@ -115,7 +115,7 @@ def live(folder: Path, speakers: Sequence[Speaker], script: Script, *, mutant: b
     with ExitStack() as stack:
         world = _World(stack, folder, state, mutant=mutant)
         for window in range(WINDOWS):
-            _move(state, speakers, script, window)
+            _move(state, speakers, script, window + 1)  # in the middle of this window, before its release is heard
             world.hear(window, [said for speaker in speakers for said in _said(speaker, window, script)])
         answers = _answers(world.series)
         told = prometheus_client.generate_latest(world.counters._registry).decode().splitlines()
@@ -190,7 +190,7 @@ def _move(state: str, speakers: Sequence[Speaker], script: Script, window: int) 
     if zones:
         stands = [device_of(speaker) for speaker in speakers]
         moved = [replace(one, zone=zones[one.id], site="hall") if one.id in zones else one for one in stands]
-        place_devices(state, moved)
+        place_devices(state, moved, now_ns=START_NS + window * WINDOW_S * NS - 3600 * NS)
 
 
 def _said(speaker: Speaker, window: int, script: Script) -> list[Said]:

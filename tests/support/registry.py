@@ -72,14 +72,16 @@ def write_registry(spec: str, speakers: Sequence[Speaker], *, rules: Sequence[Ru
     with open_for_writing(spec, "backend") as database, database.begin() as tx:
         registry = Registry(database)
         devices = [device_of(speaker) for speaker in speakers]
-        registry.apply(tx, DISTRICT, zones=ZONES, sites=SITES, devices=devices, rules=rules)
+        registry.apply(tx, DISTRICT, zones=ZONES, sites=SITES, devices=devices, rules=rules, now_ns=START_NS)
         registry.add_layout(tx, LAYOUT)
 
 
-def place_devices(spec: str, devices: Sequence[Device], *, rules: Sequence[Rule] = RULES) -> None:
-    """Apply another district file: who stands where; enrolments and keys stay."""
+def place_devices(
+    spec: str, devices: Sequence[Device], *, rules: Sequence[Rule] = RULES, now_ns: int = START_NS
+) -> None:
+    """Apply another district file at an instant: who stands where; enrolments and keys stay."""
     with open_for_writing(spec, "backend") as database, database.begin() as tx:
-        Registry(database).apply(tx, DISTRICT, zones=ZONES, sites=SITES, devices=devices, rules=rules)
+        Registry(database).apply(tx, DISTRICT, zones=ZONES, sites=SITES, devices=devices, rules=rules, now_ns=now_ns)
 
 
 def enrol_again(spec: str, speaker: Speaker) -> None:

@@ -3,8 +3,8 @@
 All of it is rebuilt from the committed rows at every start: nothing here is the only copy of anything.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,8 +35,8 @@ class Held:
 
 
 @dataclass(slots=True)
-class _Stay:
-    """The windows in which a kiosk released in a zone, first to last."""
+class _Service:
+    """The windows that a kiosk released, first to last."""
 
     first_ns: int
     last_ns: int
@@ -47,17 +47,20 @@ class Holdings:
 
     def __init__(self) -> None:
         self._held: defaultdict[int, dict[Place, Held]] = defaultdict(dict)
-        self._kiosks: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
-        self._stays: dict[tuple[str, str], _Stay] = {}
+        self._zones: defaultdict[int, dict[str, str]] = defaultdict(dict)  # window -> kiosk -> zone
+        self._services: dict[str, _Service] = {}
         self._assays: dict[Place, int] = {}
         self.first_of_zone: dict[str, int] = {}
+        self._expected: dict[int, Counter[str]] = {}  # window -> zone -> kiosks, as `_expected_by` says
+        self._expected_by: RegistrySnapshot | None = None
 
     def add(self, row: ReleaseRow) -> None:
         """Take one committed release."""
         start = row.window_start_ns
-        self._kiosks[start].add((row.device, row.zone))
-        stay = self._stays.setdefault((row.device, row.zone), _Stay(start, start))
-        stay.first_ns, stay.last_ns = min(stay.first_ns, start), max(stay.last_ns, start)
+        self._expected.clear()
+        self._zones[start][row.device] = row.zone
+        service = self._services.setdefault(row.device, _Service(start, start))
+        service.first_ns, service.last_ns = min(service.first_ns, start), max(service.last_ns, start)
         self.first_of_zone[row.zone] = min(self.first_of_zone.get(row.zone, start), start)
         assays: defaultdict[Place, int] = defaultdict(int)
         for counts in row.counters.values():
@@ -87,24 +90,36 @@ class Holdings:
 
     def expected(self, places: Collection[Place], windows: Sequence[int], registry: RegistrySnapshot) -> int:
         """How many releases there should be of places in windows, as `held` counts them."""
-        kiosks = {zone: self._expected_kiosks(zone, windows, registry) for zone in {place.zone for place in places}}
-        return sum(kiosks[place.zone] * self._assays.get(place, 0) for place in places)
+        kiosks = [self._expected_kiosks(start, registry) for start in windows]
+        return sum(window[place.zone] * self._assays.get(place, 0) for place in places for window in kiosks)
 
-    def _expected_kiosks(self, zone: str, windows: Sequence[int], registry: RegistrySnapshot) -> int:
-        """Kiosks times windows: from a kiosk's first release to its last, and on while it is in the registry."""
-        active = {device.id for device in registry.devices.values() if _expects(device.kind, device.status)}
-        here = {kiosk for kiosk in active if registry.devices[kiosk].zone == zone}
-        known = {device: stay for (device, in_zone), stay in self._stays.items() if in_zone == zone}
-        first = self.first_of_zone.get(zone)
-        total = 0
-        for start in windows:
-            if first is None or start < first:
+    def _expected_kiosks(self, start_ns: int, registry: RegistrySnapshot) -> Counter[str]:
+        """Kiosks of a window by zone; a window counts in one zone, also while its kiosk is being moved (C31)."""
+        if self._expected_by is not registry:
+            self._expected.clear()
+            self._expected_by = registry
+        if start_ns not in self._expected:
+            self._expected[start_ns] = Counter(self._expected_zones(start_ns, registry))
+        return self._expected[start_ns]
+
+    def _expected_zones(self, start_ns: int, registry: RegistrySnapshot) -> Iterator[str]:
+        """A zone a kiosk: where its release counts, or where it is missed once its zone has any."""
+        came = self._zones.get(start_ns, {})
+        yield from came.values()
+        active = _active(registry)
+        for kiosk in (self._services.keys() | active) - came.keys():
+            zone = registry.zone_at(kiosk, start_ns)
+            if zone is None or start_ns < self.first_of_zone.get(zone, start_ns + 1):
                 continue
-            total += sum(
-                stay.first_ns <= start and (start <= stay.last_ns or device in here) for device, stay in known.items()
-            )
-            total += len(here - known.keys())
-        return total
+            if self._is_missed(kiosk, start_ns, active):
+                yield zone
+
+    def _is_missed(self, kiosk: str, start_ns: int, active: Collection[str]) -> bool:
+        """From a kiosk's first release to its last, and on while it is in the registry."""
+        service = self._services.get(kiosk)
+        if service is None:
+            return True  # in the registry, and never heard of
+        return service.first_ns <= start_ns and (start_ns <= service.last_ns or kiosk in active)
 
     def settled(self, first_ns: int, now_ns: int, registry: RegistrySnapshot) -> list[int]:
         """The starts of the windows from the first on for which nobody is waited for any longer."""
@@ -116,18 +131,13 @@ class Holdings:
         ]
 
     def is_complete(self, start_ns: int, registry: RegistrySnapshot) -> bool:
-        """Tell whether every kiosk that should release a window has."""
-        came = self._kiosks.get(start_ns, set())
-        return all(
-            (device.id, device.zone) in came
-            for device in registry.devices.values()
-            if _expects(device.kind, device.status)
-        )
+        """Tell whether every kiosk that should release a window has, wherever it counts."""
+        return _active(registry) <= self._zones.get(start_ns, {}).keys()
 
     def is_over(self, start_ns: int, now_ns: int, calendar: Calendar) -> bool:
         """Tell whether nobody is waited for any longer."""
         return now_ns >= start_ns + calendar.window_ns + SETTLED_AFTER_S * NS
 
 
-def _expects(kind: str, status: str) -> bool:
-    return kind == KIOSK and status == "active"
+def _active(registry: RegistrySnapshot) -> frozenset[str]:
+    return frozenset(one.id for one in registry.devices.values() if one.kind == KIOSK and one.status == "active")

@@ -5,6 +5,7 @@ import pytest
 from backend.devices.district_file import parse_district
 from backend.devices.registry import differences, targets_of, wanted
 from backend.errors import OperatorError
+from contracts.registry import Placement
 from tests.unit.backend.conftest import Parts
 from tests.unit.backend.test_district_file import GOOD
 
@@ -62,6 +63,21 @@ def test_a_device_that_left_the_file_is_gone_and_comes_back_with_its_key(parts: 
     assert "air-2" not in parts.registry.get().devices
     assert parts.registry.apply(parse_district(GOOD)) == ["device air-2: new"]
     assert parts.registry.get().devices["air-2"].zone == "z2"
+
+
+@pytest.mark.rule("C31")
+def test_a_move_counts_from_the_next_window_on_and_one_back_within_it_never(parts: Parts) -> None:
+    air = 'site = "{}"\nkind = "air_monitor"'
+    calendar = parts.registry.get().district.calendar
+    next_ns = calendar.window_start_ns(parts.clock.ns) + calendar.window_ns
+    stood = (Placement(0, "hall-2", "z2"),)
+    assert parts.registry.get().placements["air-2"] == stood
+    parts.registry.apply(parse_district(GOOD.replace(air.format("hall-2"), air.format("site-1"))))
+    zone = parts.registry.get().sites["site-1"].zone
+    assert parts.registry.get().devices["air-2"].zone == zone
+    assert parts.registry.get().placements["air-2"] == (*stood, Placement(next_ns, "site-1", zone))
+    parts.registry.apply(parse_district(GOOD))
+    assert parts.registry.get().placements["air-2"] == stood
 
 
 def test_a_new_layout_comes_into_force_after_the_windows_that_are_open(parts: Parts) -> None:

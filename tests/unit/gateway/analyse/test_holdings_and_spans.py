@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from contracts.layout import Assay, AssayLayout
-from contracts.registry import Device, District, Layout, RegistrySnapshot, Site, Zone
+from contracts.registry import Device, District, Layout, Placement, RegistrySnapshot, Site, Zone
 from contracts.rows import AssayCounts, ReleaseRow
 from contracts.windows import DAY_S, NS, Calendar
 from gateway.analyse.rollup import Release, roll_up
@@ -92,6 +93,53 @@ def test_a_kiosk_that_never_released_is_missed_once_its_zone_has() -> None:
     holdings.add(row("e-1", "east", 0))
     assert holdings.expected([EAST], [at(0)], registry()) == 2
     assert holdings.expected([WEST], [at(0)], registry()) == 0
+
+
+def moved(kiosk: str, *stood: tuple[int, str]) -> RegistrySnapshot:
+    """The registry after the kiosk's moves: (from which window, zone); the last is where it stands."""
+    found = registry()
+    device = replace(found.devices[kiosk], site=stood[-1][1], zone=stood[-1][1])
+    history = tuple(Placement(at(window) if window else 0, zone, zone) for window, zone in stood)
+    return replace(found, devices={**found.devices, kiosk: device}, placements={kiosk: history})
+
+
+@pytest.mark.rule("C31")
+def test_a_window_is_complete_also_while_one_of_its_kiosks_is_being_moved() -> None:
+    after = moved("e-2", (0, "east"), (2, "west"))
+    holdings = Holdings()
+    for window, zone in enumerate(("east", "east", "west", "west")):
+        assert not holdings.is_complete(at(window), after)
+        for kiosk, stands in (("e-1", "east"), ("e-2", zone), ("w-1", "west")):
+            holdings.add(row(kiosk, stands, window))
+        assert holdings.is_complete(at(window), after)
+    assert [holdings.expected([EAST], [at(window)], after) for window in range(4)] == [2, 2, 1, 1]
+    assert [holdings.expected([WEST], [at(window)], after) for window in range(4)] == [1, 1, 2, 2]
+
+
+@pytest.mark.rule("C31")
+def test_a_release_is_missed_in_the_zone_in_which_it_would_count() -> None:
+    after = moved("e-2", (0, "east"), (2, "west"), (5, "east"))
+    holdings = Holdings()
+    for window in range(7):
+        holdings.add(row("e-1", "east", window))
+        holdings.add(row("w-1", "west", window))
+    holdings.add(row("e-2", "east", 0))
+    for missing, come in (((1, 2, 3, 4, 5, 6), ()), ((1, 2, 4, 5), (("west", 3), ("east", 6)))):
+        for zone, window in come:
+            holdings.add(row("e-2", zone, window))
+        assert [holdings.expected([EAST], [at(window)], after) for window in range(7)] == [2, 2, 1, 1, 1, 2, 2]
+        assert [holdings.expected([WEST], [at(window)], after) for window in range(7)] == [1, 1, 2, 2, 2, 1, 1]
+        held = [len(holdings.held([EAST, WEST], [at(window)]).releases) for window in range(7)]
+        assert [window for window in range(7) if held[window] < 3] == list(missing)
+    assert holdings.expected([EAST, WEST], [at(window) for window in range(7)], after) == 21
+
+
+def test_what_is_expected_follows_a_changed_registry() -> None:
+    holdings = Holdings()
+    for kiosk in ("e-1", "e-2"):
+        holdings.add(row(kiosk, "east", 0))
+    assert holdings.expected([EAST], [at(1)], registry()) == 2
+    assert holdings.expected([EAST], [at(1)], registry(e_2="revoked")) == 1
 
 
 def test_a_target_in_two_assays_has_two_counters_and_two_expected_releases() -> None:

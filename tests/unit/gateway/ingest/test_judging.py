@@ -179,6 +179,30 @@ def test_a_device_that_moved_keeps_the_old_place_on_its_old_records(bench: Bench
     ]
 
 
+@pytest.mark.rule("C31")
+def test_a_release_that_waited_while_its_kiosk_was_moved_counts_where_it_stood(bench: Bench, kiosk: Speaker) -> None:
+    """The kiosk is cut off and moved in its second window; the releases of three windows come together."""
+    place_devices(bench.spec, [device_of(kiosk, site="hall")], now_ns=START_NS + (WINDOW_S + 600) * S)
+    bench.clock.ns, bench.clock.s = START_NS + (3 * WINDOW_S + 60) * S, bench.clock.s + 10
+    health = [reading(1, outbox_pct=0.0)]
+    bench.hear(*(kiosk.release(window + 1, window) for window in range(3)), kiosk.batch(1, health, stream="health"))
+    rows = releases_after(bench.database, 0)
+    assert [(row.zone, row.late) for row in rows] == [("z10016", True), ("z10016", True), ("z10017", False)]
+    (said,) = [entry for entry in bench.state.entries_after(0, 9) if entry.stream == "health"]
+    assert (said.site, said.zone) == ("hall", "z10017"), "what it says of itself is of where it stands"
+
+
+@pytest.mark.rule("C31")
+def test_a_dead_letter_that_a_repair_brings_back_counts_where_its_kiosk_stood(bench: Bench, kiosk: Speaker) -> None:
+    bench.clock.ns = START_NS - 3600 * S  # no time server yet
+    bench.hear(kiosk.release(1))
+    assert bench.reasons == ["range"]
+    place_devices(bench.spec, [device_of(kiosk, site="hall")], now_ns=START_NS + 600 * S)
+    bench.clock.ns, bench.clock.s = START_NS + (2 * WINDOW_S) * S, bench.clock.s + 10
+    assert bench.service.redrive() == (1, 0)
+    assert [row.zone for row in releases_after(bench.database, 0)] == ["z10016"]
+
+
 # --- documents ----------------------------------------------------------------------------------------------
 
 
