@@ -25,6 +25,8 @@ from gateway.surveillance.wastewater import (
     wval,
 )
 
+pytestmark = pytest.mark.simulation
+
 P = ParamSpec("P")
 T = TypeVar("T")
 NUMBER = st.one_of(

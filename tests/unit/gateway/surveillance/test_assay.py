@@ -15,6 +15,8 @@ from gateway.surveillance.arrays import Array
 from gateway.surveillance.assay import CurveCall, call_cdc_2019ncov, curve_cq
 from tests.support.seeds import SEED
 
+pytestmark = pytest.mark.simulation
+
 CYCLES = np.arange(1.0, 41.0)
 REAL_WELLS = Path(__file__).parents[4] / "docs" / "evidence" / "data" / "amplification_curves.csv"
 

@@ -19,6 +19,8 @@ from gateway.surveillance.cusum import (
 )
 from tests.support.seeds import SEED
 
+pytestmark = pytest.mark.simulation
+
 
 def enumerated(days: int, tests: int, p0: float, odds: float, threshold: float, sigma: float, p: float) -> list[float]:
     """Every value that S can reach, none merged but equal ones: exact for a few tests and days."""
