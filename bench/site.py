@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from backend.devices.authority import ensure_authority, ensure_deployment_key
 from bench.load import DISTRICT, KIND, ZONES, devices
 from tests.support.influxd import InfluxOrg
+from tests.support.notices import TEXTS
 from tests.support.process import Program, free_port
 
 GATEWAY_ID = "main"
@@ -148,6 +149,8 @@ def _district() -> dict[str, object]:
     return {
         "district": {"id": DISTRICT, "name": "Bench", "utc_offset": "+00:00", "window_s": 86_400},
         "assay": [{"code": "SARSCOV2", "targets": ["sars-cov-2"]}],
+        "results": {"origin": "https://results.bench.internal"},
+        "notice": TEXTS,
         "zone": [{"id": zone, "name": zone} for zone in ZONES],
         "site": [
             *({"id": f"site-{zone}", "zone": zone, "kind": "kiosk", "name": zone} for zone in ZONES),
