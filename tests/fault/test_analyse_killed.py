@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,24 +26,23 @@ def _released(folder: Path) -> Mapping[Place, object]:
 @pytest.mark.timeout(fault_timeout_s())
 @pytest.mark.rule("C19")
 def test_analyse_killed_beside_a_working_ingest_computes_what_an_undisturbed_one_computes(tmp_path: Path) -> None:
-    with running_pipeline(tmp_path, seeded("analyse killed beside ingest")) as pipeline:
-        analyse = GatewayProgram("analyse", pipeline.settings)
-        analyse.start()
-        pipeline.disturb(kill_count(3), analyse.kill, analyse.start)
-        pipeline.settle()
-        pipeline.balance()
-        windows = {one.window_start_ns for one in pipeline.traffic.committed.values() if isinstance(one, Release)}
-    calm = tmp_path / "calm"
-    calm.mkdir()
-    shutil.copytree(tmp_path / "state", calm / "state", ignore=shutil.ignore_patterns("analyse.*"))
-    settings = calm / "gateway.toml"
-    written = pipeline.settings.read_text()
-    for part in ("state", "series"):
-        written = written.replace(f'{part} = "sqlite:{tmp_path / part}"', f'{part} = "sqlite:{calm / part}"')
-    settings.write_text(written)
-    undisturbed = GatewayProgram("analyse", settings)
-    undisturbed.start()
-    try:
+    with ExitStack() as programs:
+        with running_pipeline(tmp_path, seeded("analyse killed beside ingest")) as pipeline:
+            analyse = programs.enter_context(GatewayProgram("analyse", pipeline.settings))
+            analyse.start()
+            pipeline.disturb(kill_count(3), analyse.kill, analyse.start)
+            pipeline.settle()
+            pipeline.balance()
+            windows = {one.window_start_ns for one in pipeline.traffic.committed.values() if isinstance(one, Release)}
+        calm = tmp_path / "calm"
+        calm.mkdir()
+        shutil.copytree(tmp_path / "state", calm / "state", ignore=shutil.ignore_patterns("analyse.*"))
+        settings = calm / "gateway.toml"
+        written = pipeline.settings.read_text()
+        for part in ("state", "series"):
+            written = written.replace(f'{part} = "sqlite:{tmp_path / part}"', f'{part} = "sqlite:{calm / part}"')
+        settings.write_text(written)
+        programs.enter_context(GatewayProgram("analyse", settings)).start()
 
         def agree() -> bool:
             if not (calm / "series" / "released.db").exists():
@@ -52,6 +52,3 @@ def test_analyse_killed_beside_a_working_ingest_computes_what_an_undisturbed_one
             return mine == theirs and windows <= places
 
         wait_until(agree, timeout_s=PATIENCE_S, what="the same numbers from both")
-    finally:
-        undisturbed.stop()
-        analyse.stop()
