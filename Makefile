@@ -19,6 +19,7 @@ setup: ## everything a developer needs: .venv with tools, Mosquitto, PostgreSQL,
 up: ## start a simulated district; UP="--no-simulators --listen ADDRESS" for real devices
 	@scripts/venv.sh run
 	@scripts/packages.sh mosquitto || echo "up: without Mosquitto the district runs on the built-in broker (no mTLS, nothing kept over its restart)" >&2
+	@scripts/packages.sh font-dejavu font-wqy fribidi || echo "up: slips are printed in English where a script's font is missing" >&2
 	@exec $(VENV)/kioskwatch up $(UP)
 
 unit: ## unit tests on every core: no socket, no service, half a minute

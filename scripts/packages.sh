@@ -7,13 +7,19 @@ declare -A FILES=( # any one of these says that it is installed
   [mosquitto]="/usr/sbin/mosquitto /usr/bin/mosquitto /usr/local/sbin/mosquitto"
   [postgresql]="/usr/lib/postgresql/*/bin/initdb"
   [chromium]="/usr/bin/chromium"
+  [font-dejavu]="/usr/share/fonts/truetype/dejavu"
+  [font-wqy]="/usr/share/fonts/truetype/wqy"
+  [fribidi]="/usr/share/doc/libfribidi0"
   [r-surveillance]="/usr/lib/R/site-library/surveillance"
 )
 declare -A PACKAGES=(
   [mosquitto]="mosquitto"
   [postgresql]="postgresql"
   [r-surveillance]="r-cran-surveillance" # for `make oracle` only
-  [chromium]="chromium fonts-dejavu-core fonts-wqy-microhei libfribidi0" # fonts, because pages and slips must be looked at in every script
+  [chromium]="chromium"
+  [font-dejavu]="fonts-dejavu-core" # slips and pages in Latin, Cyrillic and Arabic
+  [font-wqy]="fonts-wqy-microhei"   # and in Chinese
+  [fribidi]="libfribidi0"           # Arabic from right to left
 )
 readonly POLICY=/usr/sbin/policy-rc.d
 

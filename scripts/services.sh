@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 missing=0
-./packages.sh mosquitto postgresql chromium || missing=1
+./packages.sh mosquitto postgresql chromium font-dejavu font-wqy fribidi || missing=1
 ./influxd.sh >/dev/null || missing=1
 if [ "$missing" = 1 ] && [ -n "${CI:-}" ]; then
   echo "services: CI is set, so a missing service is a failure" >&2
